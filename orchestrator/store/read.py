@@ -1,0 +1,53 @@
+"""Read a store: every table lazily, one row a trial however often it was attempted.
+
+Two runners, a killed driver or a retried cohort can leave several rows of one trial. Which one counts is a pure
+function of the rows: completed beats failed; among completed the smallest attempt_id, among failed the highest attempt
+(then the smallest attempt_id). Clocks play no part. Child rows of other attempts are not seen.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+
+from orchestrator.store.layout import Store
+from orchestrator.store.schema import TABLES
+
+
+def scan_table(store: Store, table: str) -> pl.LazyFrame:
+    """All rows of a table as written, attempts and all; an empty frame with the right columns where there are none."""
+    empty = pl.DataFrame(pl.from_arrow(TABLES[table].empty_table())).lazy()
+    files = [store.path(table, name) for name in store.files(table)]
+    if not files:
+        return empty
+    if isinstance(store.filesystem, pafs.LocalFileSystem):
+        return pl.scan_parquet(files, schema=empty.collect_schema(), missing_columns="insert", extra_columns="ignore")
+    dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
+    return pl.scan_pyarrow_dataset(dataset)
+
+
+def scan_trials(store: Store) -> pl.LazyFrame:
+    """One row a trial: the attempt that counts."""
+    completed = pl.col("status") == "completed"
+    return (
+        scan_table(store, "trials")
+        .sort(
+            "trial_id",
+            ~completed,
+            pl.when(completed).then(0).otherwise(-pl.col("attempt")),
+            "attempt_id",
+        )
+        .unique("trial_id", keep="first", maintain_order=True)
+    )
+
+
+def scan_children(store: Store, table: str) -> pl.LazyFrame:
+    """Rows of `epochs`, `layers` or `rounds` that belong to the attempts that count."""
+    winners = scan_trials(store).select("trial_id", "attempt_id")
+    return scan_table(store, table).join(winners, on=["trial_id", "attempt_id"], how="semi")
+
+
+def scan_points(store: Store) -> pl.LazyFrame:
+    """The grids of all sweeps in the store, one row a point of a sweep file."""
+    return scan_table(store, "points")

@@ -1,0 +1,129 @@
+"""From records to rows: the only place that knows how a configuration and a record become columns."""
+
+from __future__ import annotations
+
+import platform
+import socket
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from training.config import NUMERICS_VERSION, TrialConfig, options_text
+
+if TYPE_CHECKING:  # the record pulls in torch, which planning and analysis do without
+    from training.record import TrialRecord
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a run's code came from; recorded in every row."""
+
+    run_id: str
+    prunesweep_version: str
+    torch_version: str
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+def config_columns(config: TrialConfig) -> Row:
+    """A configuration as the columns that `trials` and `points` share."""
+    training = config.training
+    return {
+        "dataset": config.dataset.name,
+        "dataset_options": config.dataset.options,
+        "model": config.model.name,
+        "model_options": config.model.options,
+        "pruner": config.pruner.name,
+        "pruner_options": config.pruner.options,
+        "iterations": config.pruner.iterations,
+        "schedule": config.pruner.schedule,
+        "scope": config.pruner.scope,
+        "mode": config.pruner.mode,
+        "score_dtype": config.pruner.score_dtype,
+        "density": float(config.density),
+        "density_literal": f"{config.density:f}",
+        "seed_init": config.seeds.init,
+        "seed_data": config.seeds.data,
+        "seed_prune": config.seeds.prune,
+        "epochs": training.epochs,
+        "optimizer": training.optimizer,
+        "lr": training.lr,
+        "momentum": training.momentum,
+        "weight_decay": training.weight_decay,
+        "batch_size": training.batch_size,
+        "lr_drops": options_text(list(training.lr_drops)),
+        "lr_drop_factor": training.lr_drop_factor,
+    }
+
+
+def attempt_rows(
+    record: TrialRecord, *, trial_id: str, attempt_id: str, attempt: int, provenance: Provenance
+) -> Mapping[str, list[Row]]:
+    """The rows of one attempt, by table."""
+    key = {"trial_id": trial_id, "attempt_id": attempt_id}
+    return {
+        "epochs": [key | asdict(epoch) for epoch in record.epochs],
+        "layers": [key | asdict(layer) for layer in record.layers],
+        "rounds": [key | asdict(one) for one in record.rounds],
+        "trials": [
+            key
+            | {"attempt": attempt, "status": "failed" if record.error else "completed"}
+            | config_columns(record.config)
+            | _error_columns(record)
+            | _measured_columns(record)
+            | {f"{phase}_seconds": seconds for phase, seconds in record.seconds.items()}
+            | asdict(record.execution)
+            | asdict(provenance)
+            | {
+                "host": socket.gethostname(),
+                "finished_at": datetime.now(UTC),
+                "numerics_version": NUMERICS_VERSION,
+                "python_version": platform.python_version(),
+            }
+        ],
+    }
+
+
+def _error_columns(record: TrialRecord) -> Row:
+    if record.error is None:
+        return {}
+    return {
+        "error_type": record.error.type,
+        "error_message": record.error.message,
+        "error_traceback": record.error.traceback,
+    }
+
+
+def _measured_columns(record: TrialRecord) -> Row:
+    if record.error is not None:
+        return {}
+    prunable = sum(layer.num_weights for layer in record.layers)
+    live = sum(layer.live for layer in record.layers)
+    row: Row = {
+        "num_classes": record.num_classes,
+        "num_train_images": record.num_train,
+        "num_test_images": record.num_test,
+        "prunable_weights": prunable,
+        "prunable_layers": len(record.layers),
+        "kept_weights": sum(layer.kept for layer in record.layers),
+        "live_weights": live,
+        "effective_density": live / prunable,
+        "collapsed_layers": record.num_collapsed_layers,
+        "is_connected": record.is_connected,
+    }
+    if record.final:
+        row |= {
+            "final_train_loss": record.final.train_loss,
+            "final_validation_accuracy": record.final.validation_accuracy,
+            "final_test_loss": record.final.test_loss,
+            "final_test_accuracy": record.final.test_accuracy,
+            "final_test_top5": record.final.test_top5,
+        }
+    if record.best:
+        row |= {"best_test_accuracy": record.best.test_accuracy, "best_epoch": record.best.epoch}
+    if record.selected:
+        row |= {"selected_test_accuracy": record.selected.test_accuracy, "selected_epoch": record.selected.epoch}
+    return row

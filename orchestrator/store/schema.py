@@ -1,0 +1,147 @@
+"""The five tables of a store, column by column: the contract with everyone who reads the Parquet files.
+
+`trials`  one row an attempt; readers see one row a trial (`read.py`)
+`epochs`, `layers`, `rounds`  rows of an attempt's training, masks and pruning
+`points`  which trial answers each point of a sweep's grid; equal trials are run once and share an id
+
+Every row of the first four carries (trial_id, attempt_id). Accuracies and densities are fractions.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+_KEY = [("trial_id", pa.string()), ("attempt_id", pa.string())]
+
+CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
+    ("dataset", pa.string()),
+    ("dataset_options", pa.string()),
+    ("model", pa.string()),
+    ("model_options", pa.string()),
+    ("pruner", pa.string()),
+    ("pruner_options", pa.string()),
+    ("iterations", pa.int64()),
+    ("schedule", pa.string()),
+    ("scope", pa.string()),
+    ("mode", pa.string()),
+    ("score_dtype", pa.string()),
+    ("density", pa.float64()),
+    ("density_literal", pa.string()),
+    ("seed_init", pa.int64()),
+    ("seed_data", pa.int64()),
+    ("seed_prune", pa.int64()),
+    ("epochs", pa.int64()),
+    ("optimizer", pa.string()),
+    ("lr", pa.float64()),
+    ("momentum", pa.float64()),
+    ("weight_decay", pa.float64()),
+    ("batch_size", pa.int64()),
+    ("lr_drops", pa.string()),
+    ("lr_drop_factor", pa.float64()),
+]
+"""A trial's configuration, spelled out; the same columns describe the points of a grid."""
+
+TRIALS = pa.schema(
+    [
+        *_KEY,
+        ("attempt", pa.int64()),  # 1 is the first
+        ("status", pa.string()),  # "completed" or "failed"
+        ("error_type", pa.string()),
+        ("error_message", pa.string()),
+        ("error_traceback", pa.string()),
+        *CONFIG_COLUMNS,
+        # what was measured; null in failed rows
+        ("num_classes", pa.int64()),
+        ("num_train_images", pa.int64()),
+        ("num_test_images", pa.int64()),
+        ("prunable_weights", pa.int64()),
+        ("prunable_layers", pa.int64()),
+        ("kept_weights", pa.int64()),
+        ("live_weights", pa.int64()),  # kept and on a path from an input to an output
+        ("effective_density", pa.float64()),  # live / prunable
+        ("collapsed_layers", pa.int64()),  # prunable layers without a kept weight
+        ("is_connected", pa.bool_()),
+        ("final_train_loss", pa.float64()),
+        ("final_validation_accuracy", pa.float64()),
+        ("final_test_loss", pa.float64()),
+        ("final_test_accuracy", pa.float64()),
+        ("final_test_top5", pa.float64()),
+        ("best_test_accuracy", pa.float64()),  # over epochs: only beside published curves that did the same
+        ("best_epoch", pa.int64()),
+        ("selected_test_accuracy", pa.float64()),  # at the epoch of the highest validation accuracy
+        ("selected_epoch", pa.int64()),
+        # what it cost and where it ran
+        ("load_seconds", pa.float64()),
+        ("build_seconds", pa.float64()),
+        ("prune_seconds", pa.float64()),
+        ("train_seconds", pa.float64()),
+        ("device", pa.string()),
+        ("dtype", pa.string()),
+        ("engine", pa.string()),
+        ("threads", pa.int64()),
+        ("host", pa.string()),
+        ("finished_at", pa.timestamp("us", tz="UTC")),  # for people; never decides which row wins
+        ("numerics_version", pa.int64()),
+        ("prunesweep_version", pa.string()),
+        ("torch_version", pa.string()),
+        ("python_version", pa.string()),
+        ("git_commit", pa.string()),  # of the folder that holds the sweep file; null outside git
+        ("git_dirty", pa.bool_()),
+        ("run_id", pa.string()),
+    ]
+)
+
+EPOCHS = pa.schema(
+    [
+        *_KEY,
+        ("epoch", pa.int64()),  # 1 is the first
+        ("lr", pa.float64()),
+        ("train_loss", pa.float64()),
+        ("validation_loss", pa.float64()),
+        ("validation_accuracy", pa.float64()),
+        ("validation_top5", pa.float64()),
+        ("test_loss", pa.float64()),
+        ("test_accuracy", pa.float64()),
+        ("test_top5", pa.float64()),
+    ]
+)
+
+LAYERS = pa.schema(
+    [
+        *_KEY,
+        ("layer", pa.string()),
+        ("position", pa.int64()),  # 0 is nearest the input
+        ("num_weights", pa.int64()),
+        ("kept", pa.int64()),
+        ("live", pa.int64()),
+        ("score_sum", pa.float64()),
+    ]
+)
+
+ROUNDS = pa.schema(
+    [
+        *_KEY,
+        ("round", pa.int64()),  # 1 is the first
+        ("density", pa.float64()),
+        ("kept", pa.int64()),
+        ("score_cut", pa.float64()),  # sum of the scores removed in the round
+        ("flow", pa.float64()),  # live scores before the cut / prunable layers: R for SynFlow without branches
+    ]
+)
+
+POINTS = pa.schema(
+    [
+        ("sweep", pa.string()),  # the name in the sweep file
+        ("sweep_hash", pa.string()),  # of the file's text: sweeps/<hash>.yaml
+        ("trial_id", pa.string()),
+        *CONFIG_COLUMNS,  # as the point was asked for: a dense baseline appears under each pruner
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "trials": TRIALS,
+    "epochs": EPOCHS,
+    "layers": LAYERS,
+    "rounds": ROUNDS,
+    "points": POINTS,
+}

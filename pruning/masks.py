@@ -1,0 +1,86 @@
+"""Exact masks: keep precisely the k highest scores among the weights still alive.
+
+Ties are broken by position (the earlier weight stays), so a mask is a pure function of its scores. Choosing by a
+threshold alone, as the authors' code does, removes every weight that ties with it and misses the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import torch
+from torch import Tensor
+
+from pruning.density import kept_count
+
+Scores = dict[str, Tensor]
+"""One score tensor a prunable weight, of that weight's shape; the highest scores are kept."""
+
+Masks = dict[str, Tensor]
+"""One boolean tensor a prunable weight, of that weight's shape; True is kept."""
+
+
+def all_kept(weights: Mapping[str, Tensor]) -> Masks:
+    """The masks before any pruning."""
+    return {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
+
+
+def count_kept(masks: Masks) -> int:
+    """Number of weights kept over all layers."""
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def keep_highest(scores: Scores, alive: Masks, density: Decimal, scope: str) -> Masks:
+    """Masks that keep the highest scores among the weights alive, for a density of the *unpruned* network.
+
+    `scope` "global" ranks all layers together; "local" keeps the same density in every layer. Dead weights never
+    return. Raises ValueError where more weights are asked for than are alive, or where none would be left.
+    """
+    if scope == "local":
+        return {name: _keep_in_layer(name, scores[name], alive[name], density) for name in alive}
+    if scope != "global":
+        raise ValueError(f"scope {scope!r}: expected 'global' or 'local'")
+    num_kept = kept_count(density, sum(mask.numel() for mask in alive.values()))
+    if num_kept == 0:
+        total = sum(mask.numel() for mask in alive.values())
+        raise ValueError(
+            f"density {density} of {total} prunable weights leaves none: "
+            f"the sparsest network that keeps a weight has density {1 / total:.3g}"
+        )
+    kept = keep_k_highest(
+        torch.cat([scores[name].flatten() for name in alive]),
+        torch.cat([mask.flatten() for mask in alive.values()]),
+        num_kept,
+    )
+    parts = kept.split([mask.numel() for mask in alive.values()])
+    return {name: part.view_as(mask) for (name, mask), part in zip(alive.items(), parts, strict=True)}
+
+
+def keep_k_highest(scores: Tensor, alive: Tensor, num_kept: int) -> Tensor:
+    """Boolean mask of exactly `num_kept` entries: the highest `scores` where `alive`, the earlier of equals.
+
+    Both tensors are flat and of one length. Raises ValueError if fewer than `num_kept` entries are alive.
+    """
+    candidates = scores[alive]
+    if num_kept > candidates.numel():
+        raise ValueError(f"{num_kept} weights are to be kept but only {candidates.numel()} are alive")
+    if num_kept == candidates.numel():
+        return alive.clone()
+    if num_kept == 0:
+        return torch.zeros_like(alive)
+    cut = candidates.kthvalue(candidates.numel() - num_kept + 1).values
+    above = candidates > cut
+    ties = candidates == cut
+    num_ties_kept = num_kept - above.sum()
+    kept = torch.zeros_like(alive)
+    kept[alive] = above | (ties & (ties.cumsum(0) <= num_ties_kept))
+    return kept
+
+
+def _keep_in_layer(name: str, scores: Tensor, alive: Tensor, density: Decimal) -> Tensor:
+    try:
+        kept = keep_k_highest(scores.flatten(), alive.flatten(), kept_count(density, alive.numel()))
+    except ValueError as error:
+        raise ValueError(f"layer {name}: {error}") from None
+    return kept.view_as(alive)

@@ -1,0 +1,62 @@
+"""Score a network without touching it.
+
+A criterion is handed a private, masked copy in the scoring mode and dtype, so weights, gradients, buffers, mode and
+random state of the real network cannot change: BatchNorm statistics corrupted by train-mode scoring, the commonest
+bug of this kind, are impossible here. What comes back is checked before anything is pruned by it.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from pruning.criteria.contract import Criterion, PruneSet
+from pruning.masks import Masks, Scores
+from pruning.prunable import prunable_weights
+
+
+def score_network(
+    model: nn.Module,
+    masks: Masks,
+    criterion: Criterion,
+    data: PruneSet,
+    generator: torch.Generator,
+    *,
+    mode: str = "eval",
+    dtype: torch.dtype = torch.float64,
+) -> Scores:
+    """Scores of every prunable weight of `model` under `masks`, in `dtype`, on the model's device.
+
+    `mode` is "eval" or "train": whether BatchNorm normalises with its running or with the batch's statistics.
+    Raises ValueError naming the layer where a score is missing, misshapen or not finite.
+    """
+    private = copy.deepcopy(model).to(dtype).train(mode == "train")
+    with torch.no_grad():
+        for name, weight in prunable_weights(private).items():
+            weight.mul_(masks[name])
+    scores = criterion.score(private, replace(data, inputs=data.inputs.to(dtype)), generator)
+    _check(scores, masks, type(criterion).__name__)
+    return {name: scores[name].detach() for name in masks}
+
+
+def _check(scores: Scores, masks: Masks, criterion: str) -> None:
+    if not isinstance(scores, dict):
+        raise ValueError(
+            f"{criterion}.score returned {type(scores).__name__}: expected a dict of tensors by weight name"
+        )
+    if missing := [name for name in masks if name not in scores]:
+        raise ValueError(f"{criterion}.score left out {', '.join(missing)}: every prunable weight needs a score")
+    for name, mask in masks.items():
+        if scores[name].shape != mask.shape:
+            raise ValueError(
+                f"{criterion}.score gave {name} shape {tuple(scores[name].shape)}: expected {tuple(mask.shape)}"
+            )
+        num_bad = int((~scores[name][mask].isfinite()).sum())
+        if num_bad:
+            raise ValueError(
+                f"{criterion}.score is not finite for {num_bad} of {int(mask.sum())} weights of {name}: "
+                "score in float64 (score_dtype: float64), or scale the criterion down"
+            )

@@ -1,0 +1,48 @@
+"""Turn names in a configuration into objects: models, criteria, data sets; ours by table, a user's by import."""
+
+from __future__ import annotations
+
+import pkgutil
+from typing import Any
+
+from torch import nn
+
+from models.table import MODELS
+from pruning.criteria.contract import Criterion
+from pruning.table import PRUNERS
+from training.config import DatasetConfig, ModelConfig, Named, PrunerConfig
+from training.datasets.contract import Dataset
+from training.datasets.table import DATASETS
+from training.seeds import global_seed
+
+
+def load_dataset(config: DatasetConfig) -> Dataset:
+    """The configured data set, on the CPU."""
+    entry = DATASETS.get(config.name)
+    dataset = _call(entry.target if entry else config.name, config)
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"data set {config.name}: returned {type(dataset).__name__}, expected a Dataset")
+    return dataset
+
+
+def build_model(
+    config: ModelConfig, *, input_shape: tuple[int, int, int], num_classes: int, init_seed: int
+) -> nn.Module:
+    """The configured model with its initial weights: a function of (config, shape, classes, init_seed) alone."""
+    entry = MODELS.get(config.name)
+    with global_seed(init_seed, "init"):
+        model = _call(entry.target if entry else config.name, config, input_shape=input_shape, num_classes=num_classes)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model {config.name}: returned {type(model).__name__}, expected a torch.nn.Module")
+    return model
+
+
+def build_criterion(config: PrunerConfig) -> Criterion:
+    """The configured pruning criterion."""
+    entry = PRUNERS.get(config.name)
+    criterion: Criterion = _call(entry.target if entry else config.name, config)
+    return criterion
+
+
+def _call(target: str, config: Named, **arguments: Any) -> Any:
+    return pkgutil.resolve_name(target)(**arguments, **config.kwargs)

@@ -1,0 +1,29 @@
+"""The data sets that ship, by name. Nothing here imports torch: a loader is imported when a trial needs it.
+
+A new data set is one file beside this one and one entry here. A user's own is `package.module:function` in a sweep
+file: anything that can be called with its options and returns `training.datasets.contract.Dataset`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetEntry:
+    """A data set and what it holds."""
+
+    target: str
+    """"module:function"."""
+    summary: str
+    source: str
+    options: tuple[str, ...] = ()
+
+
+DATASETS: dict[str, DatasetEntry] = {
+    "digits": DatasetEntry(
+        target="training.datasets.digits:load",
+        summary="1,797 handwritten digits, 8x8 grey, 10 classes; 1,097 train, 200 validation, 500 test",
+        source="UCI optical recognition of handwritten digits, as in scikit-learn",
+    ),
+}

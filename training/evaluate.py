@@ -1,0 +1,50 @@
+"""Loss and accuracy of a network on a split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from training.datasets.contract import Split
+
+EVALUATION_BATCH = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """Means over a split; accuracies in [0, 1]."""
+
+    loss: float
+    accuracy: float
+    """Top-1."""
+    top5: float
+    """Share of images whose label is among the five highest logits (all classes, where there are fewer)."""
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, split: Split) -> Metrics | None:
+    """Metrics of `model` in eval mode; its mode is restored. None for an empty split."""
+    if not len(split):
+        return None
+    was_training = model.training
+    model.eval()
+    device = split.labels.device
+    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+    num_top1 = torch.zeros((), dtype=torch.int64, device=device)
+    num_top5 = torch.zeros_like(num_top1)
+    for images, labels in zip(
+        split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True
+    ):
+        logits = model(images)
+        loss_sum += F.cross_entropy(logits, labels, reduction="sum").double()
+        # A stable sort: where logits tie (a collapsed network), the lower class wins on every machine.
+        ranked = logits.argsort(dim=1, descending=True, stable=True)
+        hits = ranked[:, :5] == labels[:, None]
+        num_top1 += hits[:, 0].sum()
+        num_top5 += hits.sum()
+    model.train(was_training)
+    total = len(split)
+    return Metrics(loss=float(loss_sum) / total, accuracy=int(num_top1) / total, top5=int(num_top5) / total)

@@ -1,0 +1,75 @@
+"""The reference training loop: dense tensors, masked once after every step.
+
+Masking after the step gives the same weights as masking in every forward pass (a removed weight is zero whenever it is
+read) at the price of one pass over the weights. This loop is the oracle for every faster engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pruning.masks import Masks
+from pruning.prunable import prunable_weights
+from training.config import TrainingConfig
+from training.datasets.contract import Dataset, Split
+from training.evaluate import evaluate
+from training.optimizer import build_optimizer, learning_rate
+from training.record import EpochRecord
+from training.seeds import generator
+
+
+def train(
+    model: nn.Module, masks: Masks, dataset: Dataset, config: TrainingConfig, order_seed: int
+) -> Iterator[EpochRecord]:
+    """Train `model` in place under `masks`, yielding one record an epoch.
+
+    The order of examples in an epoch depends on (order_seed, epoch) alone: all pruners of a seed see the same batches.
+    """
+    apply_masks(model, masks)
+    optimizer = build_optimizer(model.parameters(), config)
+    for epoch in range(1, config.epochs + 1):
+        lr = learning_rate(config, epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        order = torch.randperm(len(dataset.train), generator=generator(order_seed, f"order/{epoch}"))
+        train_loss = train_epoch(model, masks, dataset.train, order, config.batch_size, optimizer)
+        yield EpochRecord.of(
+            epoch=epoch,
+            lr=lr,
+            train_loss=train_loss,
+            validation=evaluate(model, dataset.validation),
+            test=evaluate(model, dataset.test),
+        )
+
+
+def train_epoch(
+    model: nn.Module,
+    masks: Masks,
+    split: Split,
+    order: torch.Tensor,
+    batch_size: int,
+    optimizer: torch.optim.Optimizer,
+) -> float:
+    """One pass over `split` in the given order. Returns the mean training loss, before each step, over images."""
+    model.train()
+    device = split.labels.device
+    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
+    for batch in order.to(device).split(batch_size):
+        loss = F.cross_entropy(model(split.images[batch]), split.labels[batch])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        apply_masks(model, masks)
+        loss_sum += loss.detach().double() * len(batch)
+    return float(loss_sum) / len(order)
+
+
+@torch.no_grad()
+def apply_masks(model: nn.Module, masks: Masks) -> None:
+    """Set removed weights to zero, also where an overflowing step made them infinite or NaN."""
+    for name, weight in prunable_weights(model).items():
+        weight.masked_fill_(~masks[name], 0.0)

@@ -1,0 +1,138 @@
+"""What a trial leaves behind: one record that becomes one row of `trials` and the rows of its child tables."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from pruning.prune import Round
+from training.config import TrialConfig
+from training.device import ExecutionClass
+from training.evaluate import Metrics
+
+TRACEBACK_CHARACTERS = 4000
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochRecord:
+    """One epoch of training; validation metrics are None without a validation split."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    validation_top5: float | None
+    test_loss: float
+    test_accuracy: float
+    test_top5: float
+
+    @classmethod
+    def of(cls, *, epoch: int, lr: float, train_loss: float, validation: Metrics | None, test: Metrics | None) -> EpochRecord:
+        """The record of measured metrics. Raises ValueError for an empty test split."""
+        if test is None:
+            raise ValueError("the data set's test split is empty: nothing can be measured")
+        return cls(
+            epoch=epoch,
+            lr=lr,
+            train_loss=train_loss,
+            validation_loss=validation.loss if validation else None,
+            validation_accuracy=validation.accuracy if validation else None,
+            validation_top5=validation.top5 if validation else None,
+            test_loss=test.loss,
+            test_accuracy=test.accuracy,
+            test_top5=test.top5,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRecord:
+    """One prunable layer after pruning, in the order of the network."""
+
+    layer: str
+    position: int
+    """0 is the first prunable layer."""
+    num_weights: int
+    kept: int
+    live: int
+    """Kept weights on a path from an input to an output."""
+    score_sum: float
+    """Sum of the last round's scores that were still alive when they were ranked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialError:
+    """Why a trial failed."""
+
+    type: str
+    message: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> TrialError:
+        """The error with the tail of its traceback."""
+        text = "".join(traceback.format_exception(error))
+        return cls(type=type(error).__name__, message=str(error), traceback=text[-TRACEBACK_CHARACTERS:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRecord:
+    """Everything about one attempt at a trial that its rows are made from."""
+
+    config: TrialConfig
+    execution: ExecutionClass
+    error: TrialError | None = None
+    """None exactly if the trial completed."""
+    num_train: int | None = None
+    num_test: int | None = None
+    num_classes: int | None = None
+    layers: list[LayerRecord] = field(default_factory=list)
+    rounds: list[Round] = field(default_factory=list)
+    epochs: list[EpochRecord] = field(default_factory=list)
+    """Epochs 1 to the last; epoch 0 alone, untrained, where the training has no epochs."""
+    is_connected: bool | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Seconds per phase: load, build, prune, train."""
+
+    @property
+    def num_collapsed_layers(self) -> int:
+        """Prunable layers without a kept weight."""
+        return sum(layer.kept == 0 for layer in self.layers)
+
+    @property
+    def final(self) -> EpochRecord | None:
+        """The last epoch."""
+        return self.epochs[-1] if self.epochs else None
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The epoch of the highest test accuracy, the first of equals: for comparison with published curves only."""
+        return max(self.epochs, key=lambda epoch: epoch.test_accuracy, default=None)
+
+    @property
+    def selected(self) -> EpochRecord | None:
+        """The epoch of the highest validation accuracy, the first of equals; None without a validation split."""
+        measured = [epoch for epoch in self.epochs if epoch.validation_accuracy is not None]
+        return max(measured, key=lambda epoch: epoch.validation_accuracy or -math.inf, default=None)
+
+
+class PhaseTimer:
+    """Wall-clock seconds of named phases."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, phase: str) -> Iterator[None]:
+        """Time the block, waiting for a GPU's queue to drain so that work is charged where it was asked for."""
+        start = time.perf_counter()
+        yield
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        self.seconds[phase] = time.perf_counter() - start

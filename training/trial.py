@@ -1,0 +1,86 @@
+"""One trial, from configuration to record: the experiment itself, top to bottom.
+
+A trial that raises becomes a failed record in `run_cohort`; `run_trial` lets the error out, for debuggers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from torch import nn
+
+from pruning.connectivity import connectivity
+from pruning.masks import all_kept
+from pruning.prunable import prunable_weights
+from pruning.prune import Pruned, prune
+from training.build import build_model
+from training.config import DENSE_PRUNER, TrialConfig
+from training.context import CohortContext
+from training.loop import train
+from training.record import LayerRecord, PhaseTimer, TrialError, TrialRecord
+
+
+def run_cohort(configs: Iterable[TrialConfig], context: CohortContext) -> Iterator[TrialRecord]:
+    """Run trials one after the other, sharing what `context` holds. A trial that raises is a record with its error."""
+    for config in configs:
+        try:
+            yield run_trial(config, context)
+        except Exception as error:  # whatever a trial raises is that trial's result and must not stop the others
+            yield TrialRecord(config=config, execution=context.execution, error=TrialError.of(error))
+
+
+def run_trial(config: TrialConfig, context: CohortContext | None = None) -> TrialRecord:
+    """Build, prune and train one network; return what was measured."""
+    context = context or CohortContext()
+    timer = PhaseTimer()
+    with timer("load"):
+        dataset = context.dataset(config.dataset)
+    with timer("build"):
+        model = build_model(
+            config.model,
+            input_shape=dataset.input_shape,
+            num_classes=dataset.num_classes,
+            init_seed=config.seeds.init,
+        ).to(context.device)
+    with timer("prune"):
+        pruned = prune_model(model, config, context)
+        wiring = connectivity(model, pruned.masks, dataset.input_shape)
+    with timer("train"):
+        epochs = list(train(model, pruned.masks, dataset, config.training, config.seeds.data))
+    return TrialRecord(
+        config=config,
+        execution=context.execution,
+        num_train=len(dataset.train),
+        num_test=len(dataset.test),
+        num_classes=dataset.num_classes,
+        layers=[
+            LayerRecord(
+                layer=name.removesuffix(".weight"),
+                position=position,
+                num_weights=mask.numel(),
+                kept=int(mask.sum()),
+                live=int(wiring.live[name].sum()),
+                score_sum=float(pruned.scores[name].double().sum()) if pruned.scores else 0.0,
+            )
+            for position, (name, mask) in enumerate(pruned.masks.items())
+        ],
+        rounds=pruned.rounds,
+        epochs=epochs,
+        is_connected=wiring.is_connected,
+        seconds=timer.seconds,
+    )
+
+
+def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -> Pruned:
+    """Masks for `model` at the configured density; the model itself is left untouched."""
+    weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
+    if config.pruner.name == DENSE_PRUNER:
+        return Pruned(masks=all_kept(weights), scores={}, rounds=[])
+    return prune(
+        lambda masks, round_number: context.score(config, model, masks, round_number),
+        weights,
+        config.density,
+        num_rounds=config.pruner.iterations,
+        schedule=config.pruner.schedule,
+        scope=config.pruner.scope,
+    )
