@@ -1,0 +1,49 @@
+"""When two points of a grid are the same trial, and the name under which its result is kept.
+
+A trial's id hashes every field that can change its result, by parts: each axis value's text is made once, so that a
+million ids cost seconds. Points that must give equal results are first folded into one configuration:
+
+- at density 1 nothing is removed, so the pruner cannot matter: one dense trial serves all pruners;
+- a criterion whose scores do not depend on earlier rounds (random, magnitude) gives the same masks in any number of
+  rounds, under any schedule;
+- with one round the schedule has no densities to choose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from functools import lru_cache
+
+from pruning.table import CUSTOM, PRUNERS
+from training.config import DENSE_PRUNER, NUMERICS_VERSION, PrunerConfig, TrialConfig
+
+DENSE = PrunerConfig(name=DENSE_PRUNER)
+
+
+def trial_id(config: TrialConfig) -> str:
+    """32 hexadecimal digits that stand for the configuration and the numerics version."""
+    parts = (config.dataset, config.model, config.pruner, config.seeds, config.training)
+    text = "\n".join([str(NUMERICS_VERSION), str(config.density), *(part.fragment for part in parts)])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def fold(config: TrialConfig) -> tuple[TrialConfig, str]:
+    """The configuration that stands for all that must give its result, and why it is another one ("" if it is not)."""
+    if config.density == 1:
+        return replace(config, pruner=DENSE), "dense: at density 1 the pruner cannot matter"
+    pruner, reason = _fold_pruner(config.pruner)
+    return (replace(config, pruner=pruner), reason) if reason else (config, "")
+
+
+@lru_cache(maxsize=4096)
+def _fold_pruner(pruner: PrunerConfig) -> tuple[PrunerConfig, str]:
+    entry = PRUNERS.get(pruner.name, CUSTOM)
+    one_round = replace(pruner, iterations=1, schedule="exponential")
+    if pruner == one_round:
+        return pruner, ""
+    if not entry.rescores:
+        return one_round, f"{pruner.name} scores the same in every round: one round serves all"
+    if pruner.iterations == 1:
+        return one_round, "one round has no schedule"
+    return pruner, ""

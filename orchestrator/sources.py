@@ -1,0 +1,112 @@
+"""A user's own code: where it is found, and what its hash covers.
+
+A researcher edits a custom pruner twenty times a day; a stale result must not answer for new code. So the source of a
+`package.module:Name`, and of every local module it imports, is part of a trial's identity. The code is read, not run:
+planning works without importing it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import sys
+from modulefinder import ModuleFinder
+from pathlib import Path
+
+from orchestrator.errors import BadInput, did_you_mean
+
+ROOMS = ("analysis", "models", "orchestrator", "pruning", "training")
+"""Our own top-level packages: a user's module must not go by one of these names."""
+
+
+class UserCode:
+    """The code beside a sweep file. Modules are looked for in `folder`, after everything that is installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self._hashes: dict[str, str] = {}
+
+    def make_importable(self) -> None:
+        """Append the folder to the import path, so that nothing of ours or of Python's can be replaced by it."""
+        if str(self.folder) not in sys.path:
+            sys.path.append(str(self.folder))
+
+    def source_hash(self, target: str) -> str:
+        """Hash of what `package.module:Name` runs. Raises BadInput where it cannot be found or would be shadowed."""
+        if target not in self._hashes:
+            self._hashes[target] = self._hash(target)
+        return self._hashes[target]
+
+    def _hash(self, target: str) -> str:
+        module, _, name = target.partition(":")
+        if self._local_file(module) is None:
+            return _installed_hash(module, self.folder)
+        finder = ModuleFinder(path=[str(self.folder)])
+        try:
+            finder.import_hook(module)
+        except SyntaxError as error:
+            raise BadInput(f"{target}: {error.filename}:{error.lineno}: {error.msg}") from None
+        files = {
+            found: Path(part.__file__)
+            for found, part in finder.modules.items()
+            if part.__file__ and found.partition(".")[0] not in ROOMS
+        }
+        for found in {name.partition(".")[0] for name in finder.modules}:
+            self._refuse_shadowing(found)
+        _require_name(target, files[module], name)
+        digest = hashlib.blake2b(digest_size=16)
+        for found in sorted(files):
+            digest.update(f"{found}\0".encode() + files[found].read_bytes() + b"\0")
+        return digest.hexdigest()
+
+    def _local_file(self, module: str) -> Path | None:
+        base = self.folder.joinpath(*module.split("."))
+        candidates = (base.with_suffix(".py"), base / "__init__.py")
+        return next((path for path in candidates if path.is_file()), None)
+
+    def _refuse_shadowing(self, top: str) -> None:
+        """The installed module of that name would be imported instead of the local one: say so, naming both."""
+        spec = importlib.util.find_spec(top)
+        if spec is None:
+            return
+        places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or [])
+        if any(self.folder in Path(place).resolve().parents for place in places):
+            return
+        mine = self._local_file(top) or self.folder / top
+        raise BadInput(
+            f"{mine} has the name of an installed module ({', '.join(places)}), which Python would import instead: "
+            "rename your file"
+        )
+
+
+def _require_name(target: str, file: Path, name: str) -> None:
+    """The module must define or import `name` at its top level."""
+    names: set[str] = set()
+    for node in ast.parse(file.read_bytes()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Assign):
+            names |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+    if name not in names and "*" not in names:
+        raise BadInput(f"{target}: {file} defines no {name!r}: {did_you_mean(name, names)}")
+
+
+def _installed_hash(module: str, folder: Path) -> str:
+    """For code from an installed distribution: the module's own source and the distribution's version."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or not spec.origin:
+        raise BadInput(
+            f"module {module!r} is neither beside the sweep file ({folder}) nor installed: "
+            f"put {module.replace('.', '/')}.py there, or install what provides it"
+        )
+    distributions = importlib.metadata.packages_distributions().get(module.partition(".")[0], [])
+    versions = [f"{name}=={importlib.metadata.version(name)}" for name in sorted(set(distributions))]
+    digest = hashlib.blake2b("\n".join(versions).encode() + Path(spec.origin).read_bytes(), digest_size=16)
+    return digest.hexdigest()
