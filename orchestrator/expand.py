@@ -43,9 +43,7 @@ def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
     for dataset, model, seed, pruner, training, density in product(
         datasets, models, seeds, pruners, trainings, densities
     ):
-        yield TrialConfig(
-            dataset=dataset, model=model, pruner=pruner, density=density, seeds=seed, training=training
-        )
+        yield TrialConfig(dataset=dataset, model=model, pruner=pruner, density=density, seeds=seed, training=training)
 
 
 def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
@@ -55,9 +53,8 @@ def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
             spec.iterations or [entry.iterations],
             spec.schedule,
             spec.scope,
-            # where mode or precision cannot change a score, one value stands for all
-            (spec.mode or [entry.mode]) if entry.mode else ["eval"],
-            (spec.score_dtype or [entry.score_dtype]) if entry.score_dtype else ["float32"],
+            spec.mode or [entry.mode],
+            spec.score_dtype or [entry.score_dtype],
         )
         for iterations, schedule, scope, mode, score_dtype in product(*axes):
             yield PrunerConfig(

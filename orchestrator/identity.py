@@ -6,6 +6,7 @@ million ids cost seconds. Points that must give equal results are first folded i
 - at density 1 nothing is removed, so the pruner cannot matter: one dense trial serves all pruners;
 - a criterion whose scores do not depend on earlier rounds (random, magnitude) gives the same masks in any number of
   rounds, under any schedule;
+- a criterion that does not run the network scores the same in either mode and precision;
 - with one round the schedule has no densities to choose.
 """
 
@@ -31,7 +32,8 @@ def trial_id(config: TrialConfig) -> str:
 def fold(config: TrialConfig) -> tuple[TrialConfig, str]:
     """The configuration that stands for all that must give its result, and why it is another one ("" if it is not)."""
     if config.density == 1:
-        return replace(config, pruner=DENSE), "dense: at density 1 the pruner cannot matter"
+        dense = replace(config, pruner=DENSE, seeds=replace(config.seeds, prune=0))
+        return dense, "dense: at density 1 the pruner cannot matter"
     pruner, reason = _fold_pruner(config.pruner)
     return (replace(config, pruner=pruner), reason) if reason else (config, "")
 
@@ -39,6 +41,12 @@ def fold(config: TrialConfig) -> tuple[TrialConfig, str]:
 @lru_cache(maxsize=4096)
 def _fold_pruner(pruner: PrunerConfig) -> tuple[PrunerConfig, str]:
     entry = PRUNERS.get(pruner.name, CUSTOM)
+    if not entry.reads_network:
+        unread = replace(pruner, mode="eval", score_dtype="float32")
+        if unread != pruner:
+            return _fold_pruner(unread)[
+                0
+            ], f"{pruner.name} does not run the network: its mode and precision cannot matter"
     one_round = replace(pruner, iterations=1, schedule="exponential")
     if pruner == one_round:
         return pruner, ""

@@ -17,7 +17,7 @@ from orchestrator.store.read import scan_trials
 from orchestrator.store.rows import config_columns
 from orchestrator.store.schema import POINTS
 from orchestrator.sweepfile import SweepFile
-from training.config import TrialConfig
+from training.config import DatasetConfig, ModelConfig, TrialConfig
 
 POINTS_PER_BATCH = 50_000
 
@@ -43,6 +43,8 @@ class Plan:
     """Points that share another point's trial, by reason."""
     axes: dict[str, Counter[str]] = field(default_factory=dict)
     """Points by axis value, for the axes a sweep file names."""
+    networks: dict[tuple[DatasetConfig, ModelConfig], None] = field(default_factory=dict)
+    """Every data set and model that meet in the grid, in its order."""
     to_run: list[PlannedTrial] = field(default_factory=list)
 
     @property
@@ -58,6 +60,7 @@ def make_plan(file: SweepFile, store: Store, *, retry_failed: bool = False) -> P
     seen: set[str] = set()
     for asked, config, reason, identity in points(file):
         plan.num_points += 1
+        plan.networks[asked.dataset, asked.model] = None
         for axis, value in _axis_values(asked):
             plan.axes.setdefault(axis, Counter())[value] += 1
         if identity in seen:

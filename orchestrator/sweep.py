@@ -11,7 +11,15 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    field_validator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -93,7 +101,9 @@ class _Strict(BaseModel):
             for key in value:
                 if key not in cls.model_fields:
                     hint = did_you_mean(str(key), cls.model_fields)
-                    raise PydanticCustomError("unknown_key", "unknown key {key}: {hint}", {"key": repr(key), "hint": hint})
+                    raise PydanticCustomError(
+                        "unknown_key", "unknown key {key}: {hint}", {"key": repr(key), "hint": hint}
+                    )
         return value
 
 
@@ -132,7 +142,12 @@ class _Choice(_Strict):
                         raise PydanticCustomError(
                             "unknown_option",
                             "unknown key {option} for {kind} {name}: {hint}",
-                            {"option": repr(option), "kind": self.kind, "name": name, "hint": did_you_mean(option, valid)},
+                            {
+                                "option": repr(option),
+                                "kind": self.kind,
+                                "name": name,
+                                "hint": did_you_mean(option, valid),
+                            },
                         )
         return self
 
@@ -254,7 +269,7 @@ class Sweep(_Strict):
     @field_validator("name")
     @classmethod
     def _name_is_a_folder_name(cls, name: str) -> str:
-        if not name.strip() or name != name.strip() or re.search(r'[/\\\x00-\x1f]', name) or name.startswith("."):
+        if not name.strip() or name != name.strip() or re.search(r"[/\\\x00-\x1f]", name) or name.startswith("."):
             raise PydanticCustomError(
                 "name", "a name becomes a folder: expected text without slashes, not empty, not starting with a dot"
             )

@@ -52,7 +52,9 @@ def parse_sweep(text: str, *, name: str, folder: Path) -> SweepFile:
     except YAMLError as error:
         raise BadInput(f"{name}: not valid YAML: {error}") from None
     if not isinstance(document, CommentedMap):
-        raise BadInput(f"{name}:1: expected keys such as 'name', 'dataset', 'model', 'pruner'; `prunesweep init` writes an example")
+        raise BadInput(
+            f"{name}:1: expected keys such as 'name', 'dataset', 'model', 'pruner'; `prunesweep init` writes an example"
+        )
     lines: dict[KeyPath, int] = {}
     plain = _plain(document, (), lines)
     try:

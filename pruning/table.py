@@ -24,10 +24,12 @@ class PrunerEntry:
     """Rounds unless given."""
     rescores: bool = True
     """Whether a second round can change the masks. If not, all numbers of rounds are one trial."""
-    mode: str | None = None
-    """"eval" or "train" while scoring; None where the mode cannot matter."""
-    score_dtype: str | None = None
-    """Dtype of the scoring copy; None where it cannot matter: the weights' own is used."""
+    reads_network: bool = True
+    """Whether scores come from running the network. If not, mode and precision of scoring cannot matter."""
+    mode: str = "eval"
+    """The network's mode while scoring: "eval" or "train"."""
+    score_dtype: str = "float32"
+    """Dtype of the copy that is scored."""
     options: tuple[str, ...] = ()
     """Names of the constructor's arguments."""
 
@@ -39,6 +41,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         needs="nothing",
         source="baseline",
         rescores=False,
+        reads_network=False,
     ),
     "magnitude": PrunerEntry(
         target="pruning.criteria.magnitude:Magnitude",
@@ -46,6 +49,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         needs="nothing",
         source="Han et al. 2015",
         rescores=False,
+        reads_network=False,
     ),
     "snip": PrunerEntry(
         target="pruning.criteria.snip:Snip",
@@ -53,7 +57,6 @@ PRUNERS: dict[str, PrunerEntry] = {
         needs="data, labels, gradients",
         source="Lee et al. 2019, eq. 4",
         mode="train",
-        score_dtype="float32",
     ),
     "grasp": PrunerEntry(
         target="pruning.criteria.grasp:Grasp",
@@ -61,7 +64,6 @@ PRUNERS: dict[str, PrunerEntry] = {
         needs="data, labels, second derivatives",
         source="Wang et al. 2020, eq. 8",
         mode="train",
-        score_dtype="float32",
         options=("temperature",),
     ),
     "synflow": PrunerEntry(
@@ -70,7 +72,6 @@ PRUNERS: dict[str, PrunerEntry] = {
         needs="gradients of a ones input",
         source="Tanaka et al. 2020, eq. 4",
         iterations=100,
-        mode="eval",
         score_dtype="float64",
     ),
 }
@@ -81,5 +82,4 @@ CUSTOM = PrunerEntry(
     needs="what it asks for",
     source="your file",
     mode="train",
-    score_dtype="float32",
 )

@@ -34,7 +34,9 @@ class EpochRecord:
     test_top5: float
 
     @classmethod
-    def of(cls, *, epoch: int, lr: float, train_loss: float, validation: Metrics | None, test: Metrics | None) -> EpochRecord:
+    def of(
+        cls, *, epoch: int, lr: float, train_loss: float, validation: Metrics | None, test: Metrics | None
+    ) -> EpochRecord:
         """The record of measured metrics. Raises ValueError for an empty test split."""
         if test is None:
             raise ValueError("the data set's test split is empty: nothing can be measured")

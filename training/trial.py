@@ -5,7 +5,7 @@ A trial that raises becomes a failed record in `run_cohort`; `run_trial` lets th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from torch import nn
 
@@ -20,13 +20,20 @@ from training.loop import train
 from training.record import LayerRecord, PhaseTimer, TrialError, TrialRecord
 
 
-def run_cohort(configs: Iterable[TrialConfig], context: CohortContext) -> Iterator[TrialRecord]:
-    """Run trials one after the other, sharing what `context` holds. A trial that raises is a record with its error."""
+def run_cohort(
+    configs: Iterable[TrialConfig], context: CohortContext, check: Callable[[TrialConfig], None] = lambda config: None
+) -> Iterator[TrialRecord]:
+    """Run trials one after the other, sharing what `context` holds. A trial that raises is a record with its error.
+
+    `check` runs before each trial and may raise to refuse it.
+    """
     for config in configs:
         try:
-            yield run_trial(config, context)
+            check(config)
+            record = run_trial(config, context)
         except Exception as error:  # whatever a trial raises is that trial's result and must not stop the others
-            yield TrialRecord(config=config, execution=context.execution, error=TrialError.of(error))
+            record = TrialRecord(config=config, execution=context.execution, error=TrialError.of(error))
+        yield record
 
 
 def run_trial(config: TrialConfig, context: CohortContext | None = None) -> TrialRecord:

@@ -28,9 +28,10 @@ class Store:
         text = str(location)
         if "://" in text:
             self.filesystem, self.root = pafs.FileSystem.from_uri(text)
+            self.location = text
         else:
-            self.filesystem, self.root = pafs.LocalFileSystem(), os.path.abspath(text)
-        self.location = text
+            self.filesystem, self.root = pafs.LocalFileSystem(), str(Path(text).absolute())
+            self.location = self.root
 
     def path(self, *parts: str) -> str:
         """The path of something in the store, in the store's filesystem."""

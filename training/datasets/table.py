@@ -17,7 +17,11 @@ class DatasetEntry:
     """"module:function"."""
     summary: str
     source: str
+    input_shape: tuple[int, int, int]
+    """(channels, height, width): known without loading, so that planning reads no data."""
+    num_classes: int
     options: tuple[str, ...] = ()
+    """Names of the function's arguments."""
 
 
 DATASETS: dict[str, DatasetEntry] = {
@@ -25,5 +29,7 @@ DATASETS: dict[str, DatasetEntry] = {
         target="training.datasets.digits:load",
         summary="1,797 handwritten digits, 8x8 grey, 10 classes; 1,097 train, 200 validation, 500 test",
         source="UCI optical recognition of handwritten digits, as in scikit-learn",
+        input_shape=(1, 8, 8),
+        num_classes=10,
     ),
 }

@@ -1,0 +1,249 @@
+"""The command line: what each command is called and what it calls. Nothing is computed here.
+
+Heavy imports happen inside the commands that need them, so that `prunesweep --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from orchestrator.errors import BadInput
+
+app = typer.Typer(
+    name="prunesweep",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sweeps of neural-network pruning: one file in, Parquet and a report out.",
+    epilog="Exit codes: 0 done, 1 some trials failed, 2 bad input, 3 interrupted and resumable, 4 our own fault.",
+)
+out = Console(file=sys.stdout)  # bound now: while Ray runs, sys.stdout takes what Ray prints
+err = Console(file=sys.stderr)
+
+SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
+StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
+ResultsDir = Annotated[
+    str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Slots = Annotated[int, typer.Option(min=1, help="Trials at a time on this machine. Default: its cores.")]
+Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or host:port. Default: one of our own.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+GpusPerTrial = Annotated[float, typer.Option(min=0, help="GPUs each slot reserves, e.g. 0.25 for four trials a GPU.")]
+MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
+
+TYPER_INTERRUPTED = 130
+"""What typer exits with on Ctrl-C."""
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@app.command()
+def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False) -> None:
+    """Say what a sweep file would run: points, trials, what is done, what lies beyond maximal compression."""
+    from orchestrator.plan import make_plan
+    from orchestrator.plan_view import plan_json, show_plan
+    from orchestrator.sweepfile import read_sweep_file
+
+    file = read_sweep_file(sweep)
+    planned = make_plan(file, _store(results, file.sweep.name))
+    if as_json:
+        _print_json(plan_json(file, planned))
+    else:
+        show_plan(file, planned, out)
+
+
+@app.command()
+def run(
+    sweep: SweepPath,
+    results: ResultsDir = None,
+    slots: Slots = CORES,
+    address: Address = "local",
+    device: Device = "auto",
+    gpus_per_trial: GpusPerTrial = 0.0,
+    max_attempts: MaxAttempts = 3,
+) -> None:
+    """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
+    from orchestrator.run import RunOptions
+    from orchestrator.sweepfile import read_sweep_file
+
+    file = read_sweep_file(sweep)
+    options = RunOptions(
+        address=address, slots=slots, device=device, gpus_per_trial=gpus_per_trial, max_attempts=max_attempts
+    )
+    _run(file, _store(results, file.sweep.name), options)
+
+
+@app.command()
+def resume(
+    directory: StoreDir,
+    slots: Slots = CORES,
+    address: Address = "local",
+    device: Device = "auto",
+    gpus_per_trial: GpusPerTrial = 0.0,
+    max_attempts: MaxAttempts = 3,
+) -> None:
+    """Run what is missing in a results folder, and try again what failed."""
+    from orchestrator.run import RunOptions, load_saved_sweep
+
+    store = _existing_store(directory)
+    options = RunOptions(
+        address=address,
+        slots=slots,
+        device=device,
+        gpus_per_trial=gpus_per_trial,
+        max_attempts=max_attempts,
+        retry_failed=True,
+    )
+    _run(load_saved_sweep(store), store, options)
+
+
+@app.command()
+def status(directory: StoreDir, as_json: AsJson = False) -> None:
+    """Say how far the sweep in a results folder has come."""
+    from orchestrator.status import read_status, show_status
+
+    store = _existing_store(directory)
+    state = read_status(store)
+    if as_json:
+        _print_json(state.to_json())
+    else:
+        show_status(state, store, out)
+
+
+@app.command()
+def report(
+    directory: StoreDir, png: Annotated[bool, typer.Option("--png", help="Also write each figure as PNG.")] = False
+) -> None:
+    """Write one self-contained HTML page with the sweep's answers."""
+    from analysis.report import write_report
+
+    _existing_store(directory)
+    try:
+        paths = write_report(directory, png=png)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    for path in paths:
+        out.print(path, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def trial(
+    directory: StoreDir,
+    trial_id: Annotated[str, typer.Argument(metavar="ID", help="A trial's id, or its first digits.")],
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Run it again in this process, so that a debugger works.")
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Show one trial, or run it again here without Ray."""
+    from orchestrator.inspect_trial import debug_trial, find_trial, show_trial
+    from orchestrator.run import load_saved_sweep
+
+    store = _existing_store(directory)
+    file = load_saved_sweep(store)
+    identity, config = find_trial(file, trial_id)
+    if debug:
+        debug_trial(file, store, identity, config, device, out)
+    else:
+        show_trial(store, identity, out)
+
+
+@app.command()
+def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("sweep.yaml")) -> None:
+    """Write a commented sweep file to start from."""
+    if path.exists():
+        raise BadInput(f"{path} exists already: name another file, or remove it first")
+    path.write_text(files("sweeps").joinpath("template.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    out.print(f"{path} written. Next: prunesweep plan {path}", markup=False, highlight=False)
+
+
+@app.command()
+def show(what: Annotated[str, typer.Argument(metavar="pruners|models|datasets")]) -> None:
+    """List what a sweep file can name."""
+    from orchestrator.catalogue import show_catalogue
+
+    show_catalogue(what, out)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a sweep file, for editors."""
+    from orchestrator.sweep import Sweep
+
+    _print_json(Sweep.model_json_schema())
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command; every error becomes a sentence and an exit code."""
+    try:
+        app(arguments, prog_name="prunesweep")
+    except SystemExit as leaving:
+        if leaving.code != TYPER_INTERRUPTED:
+            return int(leaving.code or 0)
+        err.print("Interrupted. What was committed stays; the same command goes on from there.")
+        return 3
+    except BadInput as error:
+        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            return _our_fault()
+        err.print(f"{error}: free space or choose another place with --results.", style="red", markup=False)
+        return 2
+    except Exception:
+        return _our_fault()
+    return 0
+
+
+def _run(file: Any, store: Any, options: Any) -> None:
+    from orchestrator.run import Exit, run_sweep
+
+    outcome, left = run_sweep(file, store, options, out)
+    done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
+    next_step = {
+        Exit.DONE: f"All done. Next: prunesweep report {store.location}",
+        Exit.SOME_FAILED: f"Next: prunesweep status {store.location} says why; prunesweep resume {store.location} tries again",
+        Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {store.location}",
+    }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
+    out.print(f"{file.sweep.name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(int(outcome))
+
+
+def _store(results: str | None, name: str) -> Any:
+    from orchestrator.store.layout import Store
+
+    return Store(results or Path("results") / name)
+
+
+def _existing_store(directory: str) -> Any:
+    from orchestrator.store.layout import Store
+
+    store = Store(directory)
+    if not store.exists("sweeps"):
+        raise BadInput(f"{directory} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
+    return store
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def _our_fault() -> int:
+    err.print_exception(max_frames=12)
+    err.print("This is an error in prunesweep, not in your input: please report it with the lines above.")
+    return 4

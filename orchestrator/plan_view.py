@@ -1,0 +1,102 @@
+"""A plan as people and programs read it: before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.plan import Plan
+from orchestrator.sweepfile import SweepFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeyondMaximal:
+    """Densities at which a model has fewer weights left than layers, so that some layer must be empty."""
+
+    dataset: str
+    model: str
+    maximal_compression: float
+    densities: list[Decimal]
+
+
+def beyond_maximal(file: SweepFile, plan: Plan) -> list[BeyondMaximal]:
+    """Where in the grid layer-collapse cannot be avoided, by any pruner."""
+    from training.capacity import capacity  # torch: two seconds that only this question needs
+
+    found = []
+    for dataset, model in plan.networks:
+        limits = capacity(dataset, model)
+        densities = [density for density in file.sweep.densities if limits.is_beyond(density)]
+        if densities:
+            found.append(
+                BeyondMaximal(
+                    dataset=dataset.name,
+                    model=model.name,
+                    maximal_compression=limits.maximal_compression,
+                    densities=densities,
+                )
+            )
+    return found
+
+
+def plan_json(file: SweepFile, plan: Plan) -> dict[str, Any]:
+    """The plan as JSON-ready values."""
+    return {
+        "sweep": file.sweep.name,
+        "points": plan.num_points,
+        "trials": plan.num_trials,
+        "completed": plan.num_completed,
+        "failed": plan.num_failed,
+        "to_run": len(plan.to_run),
+        "folded": dict(plan.folded),
+        "axes": {axis: dict(values) for axis, values in plan.axes.items()},
+        "beyond_maximal_compression": [
+            {
+                "dataset": one.dataset,
+                "model": one.model,
+                "maximal_compression": one.maximal_compression,
+                "densities": [float(density) for density in one.densities],
+            }
+            for one in beyond_maximal(file, plan)
+        ],
+    }
+
+
+def show_plan(file: SweepFile, plan: Plan, console: Console) -> None:
+    """Print the plan."""
+    console.print(
+        f"[bold]{file.sweep.name}[/]: {plan.num_points:,} points of the grid are {plan.num_trials:,} trials: "
+        f"{plan.num_completed:,} done, {plan.num_failed:,} failed, [bold]{len(plan.to_run):,} to run[/]",
+        highlight=False,
+    )
+    for reason, count in plan.folded.items():
+        console.print(f"  {count:,} points share another's trial ({reason})", highlight=False, markup=False)
+    table = Table("axis", "values (points)", box=None, header_style="dim")
+    for axis, values in plan.axes.items():
+        if axis == "density":
+            shown = [f"{format_sparsity(Decimal(value))} ({count:,})" for value, count in values.items()]
+            table.add_row("sparsity", ", ".join(shown))
+        else:
+            table.add_row(axis, ", ".join(f"{value} ({count:,})" for value, count in values.items()))
+    console.print(table)
+    for one in beyond_maximal(file, plan):
+        shown = ", ".join(format_sparsity(density) for density in one.densities)
+        console.print(
+            f"[yellow]beyond maximal compression[/] of {one.model} on {one.dataset} "
+            f"({one.maximal_compression:,.0f}x): {shown}: fewer weights than layers, so some layer must be empty",
+            highlight=False,
+        )
+
+
+def format_sparsity(density: Decimal) -> str:
+    """Sparsity in per cent, to two significant digits of the density: 99.99 % is never rounded to 100 %.
+
+    >>> format_sparsity(Decimal("0.0001")), format_sparsity(Decimal("0.0316227766017"))
+    ('99.99 %', '96.84 %')
+    """
+    digits = max(0, -density.adjusted() - 1) + 1
+    return f"{100 * (1 - density):.{digits}f}".rstrip("0").rstrip(".") + " %"

@@ -1,0 +1,199 @@
+"""Schedule cohorts on Ray Tune. The only file that imports Ray.
+
+A Tune trial is a cohort, not one of ours: measured on 2 cores, Tune starts 36 to 56 of its trials a second, slower the
+more there are, and keeps 70 kB of each in the driver; as cohorts of 50, the same driver passes 500 of ours a second.
+Actors are reused, so torch is imported once a slot. Tune restarts a cohort whose process died, a finite number of
+times: an endless retry would loop on an error in our own code. `Tuner.restore` is not used: what is left to run is a
+question for the store (`plan.py`), and a resumed sweep is a new Tune run.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # with verbose=0, the one that is silent
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # results go to the store; this halves driver time
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a user's relative paths keep their meaning
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # CPU trials see the GPUs that the user left visible
+
+import ray
+from ray.tune import (
+    Callback,
+    CheckpointConfig,
+    FailureConfig,
+    RunConfig,
+    Trainable,
+    TuneConfig,
+    Tuner,
+    grid_search,
+    with_resources,
+)
+
+from orchestrator.cohort import Cohort, CohortRunner, Progress
+
+MAX_COHORT_FAILURES = 20
+"""Restarts of one cohort. Crashing trials use three each, lost nodes one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Where trials run."""
+
+    address: str = "local"
+    """"local" starts a Ray of our own; "auto" or host:port joins a running one."""
+    slots: int = 1
+    """Trials at a time on a Ray of our own; a running cluster knows its own size."""
+    gpus_per_trial: float = 0.0
+
+
+class ProgressDisplay(Protocol):
+    """What is told about a run as it happens."""
+
+    def advance(self, progress: Progress) -> None:
+        """Some trials were committed."""
+
+    def set_running(self, num_cohorts: int) -> None:
+        """This many cohorts are at work."""
+
+    def worker_died(self) -> None:
+        """A process running a cohort is gone; the cohort is started again."""
+
+    def stopping(self) -> None:
+        """The user asked to stop."""
+
+
+class CohortTrainable(Trainable):
+    """One cohort as Ray Tune sees it: a few seconds of trials a step."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Open the cohort."""
+        self._runner = CohortRunner(
+            Cohort(**config["cohort"]), node_id=ray.get_runtime_context().get_node_id(), is_node_alive=_is_node_alive
+        )
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next cohort in this process."""
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Commit a few seconds of trials."""
+        progress = self._runner.step()
+        return {"done": progress.finished, "progress": asdict(progress)}
+
+
+def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDisplay) -> list[str]:
+    """Run every cohort; return the errors of those that Tune gave up.
+
+    What is committed is in the store, whatever happens here. Returns early, without error, when interrupted.
+    """
+    with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
+        tuner = Tuner(
+            with_resources(CohortTrainable, {"cpu": 1, "gpu": cluster.gpus_per_trial}),
+            param_space={"cohort": grid_search([asdict(cohort) for cohort in cohorts])},
+            tune_config=TuneConfig(reuse_actors=True),
+            run_config=RunConfig(
+                name=cohorts[0].run_id,
+                storage_path=scratch,
+                failure_config=FailureConfig(max_failures=MAX_COHORT_FAILURES),
+                checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[_Report(display)],
+                verbose=0,
+            ),
+        )
+        with _stopping_gently(display):
+            results = tuner.fit()
+        return [str(error) for error in results.errors]
+
+
+class _Report(Callback):
+    """Passes on what Tune hears from the cohorts."""
+
+    def __init__(self, display: ProgressDisplay) -> None:
+        self._display = display
+        self._running: set[str] = set()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks into a state it would restore from; ours is a screen, and nothing is restored."""
+        return {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._running.add(trial.trial_id)
+        self._display.set_running(len(self._running))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._display.advance(Progress(**result["progress"]))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._running.discard(trial.trial_id)
+        self._display.set_running(len(self._running))
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._display.worker_died()
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.on_trial_complete(iteration, trials, trial)
+
+
+@contextmanager
+def _connected(cluster: Cluster) -> Iterator[None]:
+    """A connection to Ray, silenced: a private one that ends with us, or a running cluster that stays.
+
+    Ray prints pages about a dead worker, and deprecations of its own; what a user needs of it our display says.
+    """
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if cluster.address == "local":
+            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(cluster.slots)
+            size = {"num_cpus": cluster.slots, "include_dashboard": False}
+        else:
+            size = {}
+        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.CRITICAL, **size)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM lets trials in flight finish and commit; the second stops at once.
+
+    Tune's own handler would log advice on `Tuner.restore`, so it is off and ours asks Tune to stop by SIGUSR1.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: object) -> None:
+        for one, handler in previous.items():
+            signal.signal(one, handler)
+        display.stopping()
+        signal.raise_signal(signal.SIGUSR1)
+
+    for number in previous:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _is_node_alive(node_id: str) -> bool:
+    return any(node["NodeID"] == node_id and node["Alive"] for node in ray.nodes())

@@ -1,0 +1,145 @@
+"""Run a sweep against a store, from whatever state the store is in, until nothing is left to run.
+
+Execution is at least once, results are exactly once: what to run is always planned - committed, so a run that was
+killed is continued by the same command. Nothing is locked; two runners on one store at worst do some work twice.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import IntEnum
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+
+from orchestrator.cohort import Cohort, RunSettings, publish_run
+from orchestrator.errors import BadInput
+from orchestrator.plan import Plan, PlannedTrial, make_plan, publish_points
+from orchestrator.progress import RunDisplay
+from orchestrator.store.layout import Store
+from orchestrator.store.rows import Provenance
+from orchestrator.sweepfile import SweepFile, parse_sweep
+
+COHORTS_PER_SLOT = 8
+"""So that no slot idles for long at the end while another holds a long queue."""
+LARGEST_COHORT = 500
+
+
+class Exit(IntEnum):
+    """What a command's exit status means."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    BAD_INPUT = 2
+    INTERRUPTED = 3
+    OUR_FAULT = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a sweep is run; none of it changes a result."""
+
+    address: str = "local"
+    slots: int = 1
+    device: str = "auto"
+    gpus_per_trial: float = 0.0
+    max_attempts: int = 3
+    retry_failed: bool = False
+
+
+def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
+    """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
+    plan = make_plan(file, store, retry_failed=options.retry_failed)
+    save_sweep(file, store)
+    while plan.to_run:
+        left_before = len(plan.to_run)
+        errors = _run_once(file, store, plan, options, console)
+        plan = make_plan(file, store)  # failures of this run are not retried by it
+        if plan.to_run and not errors:
+            return Exit.INTERRUPTED, plan
+        if plan.to_run and len(plan.to_run) == left_before:
+            console.print(errors[0], style="red", markup=False)
+            return Exit.OUR_FAULT, plan
+    return (Exit.SOME_FAILED if plan.num_failed else Exit.DONE), plan
+
+
+def save_sweep(file: SweepFile, store: Store) -> None:
+    """Keep the sweep file verbatim, its grid, and where its user's modules lie."""
+    store.publish_text(file.text, "sweeps", f"{file.hash}.yaml")
+    origin = {
+        "name": file.sweep.name,
+        "folder": str(file.folder),
+        "last_run_at": datetime.now(UTC).isoformat(),
+    }
+    store.publish_text(json.dumps(origin, indent=1), "sweeps", f"{file.hash}.json")
+    publish_points(file, store)
+
+
+def load_saved_sweep(store: Store) -> SweepFile:
+    """The sweep file that was last run into this store. Raises BadInput where there is none."""
+    hashes = [name.removesuffix(".json") for name in store.files("sweeps") if name.endswith(".json")]
+    if not hashes:
+        raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
+    origins = {one: json.loads(store.read_text("sweeps", f"{one}.json")) for one in hashes}
+    last = max(hashes, key=lambda one: str(origins[one]["last_run_at"]))
+    text = store.read_text("sweeps", f"{last}.yaml")
+    return parse_sweep(text, name=store.path("sweeps", f"{last}.yaml"), folder=Path(origins[last]["folder"]))
+
+
+def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slots: int) -> list[Cohort]:
+    """Neighbouring trials of one data set and model, in ranges small enough that every slot gets several."""
+    size = min(LARGEST_COHORT, max(1, -(-len(trials) // (COHORTS_PER_SLOT * slots))))
+    cohorts: list[Cohort] = []
+    start = 0
+    for _, group in groupby(trials, key=lambda trial: (trial.config.dataset, trial.config.model)):
+        end = start + len(list(group))
+        for first in range(start, end, size):
+            last = min(first + size, end)
+            cohorts.append(Cohort(location=location, run_id=run_id, number=len(cohorts), start=first, stop=last))
+        start = end
+    return cohorts
+
+
+def _run_once(file: SweepFile, store: Store, plan: Plan, options: RunOptions, console: Console) -> list[str]:
+    """One Tune run over all that is left. Returns the errors of cohorts that Tune gave up."""
+    from orchestrator.ray_tune import Cluster, run_cohorts  # Ray takes a second to import: only when it is needed
+
+    run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    settings = RunSettings(
+        provenance=_provenance(file.folder, run_id),
+        user_folder=str(file.folder),
+        device=options.device,
+        max_attempts=options.max_attempts,
+    )
+    publish_run(store, settings, plan.to_run)
+    cohorts = split_cohorts(plan.to_run, location=store.location, run_id=run_id, slots=options.slots)
+    cluster = Cluster(address=options.address, slots=options.slots, gpus_per_trial=options.gpus_per_trial)
+    try:
+        with RunDisplay(len(plan.to_run), console) as display:
+            return run_cohorts(cohorts, cluster, display)
+    finally:
+        store.remove_folder("runs", run_id)
+
+
+def _provenance(folder: Path, run_id: str) -> Provenance:
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(folder), *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return None
+
+    status = git("status", "--porcelain", "--untracked-files=no")
+    return Provenance(
+        run_id=run_id,
+        prunesweep_version=version("prunesweep"),
+        torch_version=version("torch"),
+        git_commit=git("rev-parse", "HEAD"),
+        git_dirty=None if status is None else bool(status),
+    )

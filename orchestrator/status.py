@@ -1,0 +1,112 @@
+"""How far the sweeps in a store have come: read from the store alone, by anyone, at any time."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.errors import BadInput
+from orchestrator.plan_view import format_sparsity
+from orchestrator.store.layout import Store
+from orchestrator.store.read import scan_points, scan_trials
+
+AXES = ("dataset", "model", "pruner", "density_literal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Trials by state. `collapsed` ones are among the completed."""
+
+    trials: int
+    completed: int
+    failed: int
+    missing: int
+    collapsed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The state of every sweep in a store."""
+
+    sweeps: list[str]
+    points: int
+    total: Counts
+    axes: dict[str, dict[str, Counts]]
+    """By axis and value; a shared dense trial counts under each pruner."""
+    errors: list[tuple[str, str, int]]
+    """Type, message and number of failed trials, the most frequent first."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The status as JSON-ready values."""
+        return asdict(self)
+
+
+def read_status(store: Store) -> Status:
+    """The status of a store. Raises BadInput where it holds no sweep."""
+    asked = scan_points(store).select("sweep", "trial_id", *AXES, "iterations").collect()
+    if asked.is_empty():
+        raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
+    asked = asked.with_columns(
+        pruner=pl.when(pl.col("iterations") > 1)
+        .then(pl.format("{} ({} rounds)", "pruner", "iterations"))
+        .otherwise("pruner")
+    )
+    columns = ["trial_id", "status", "collapsed_layers", "error_type", "error_message"]
+    trials = scan_trials(store).select(columns).collect()
+    joined = asked.join(trials, on="trial_id", how="left")
+    axes = {
+        "sparsity" if axis == "density_literal" else axis: {
+            format_sparsity(Decimal(value)) if axis == "density_literal" else str(value): _count(part)
+            for (value,), part in joined.group_by(axis, maintain_order=True)
+        }
+        for axis in AXES
+    }
+    failed = joined.unique("trial_id").filter(pl.col("status") == "failed")
+    errors = failed.group_by("error_type", "error_message").len().sort("len", "error_message", descending=[True, False])
+    return Status(
+        sweeps=sorted(set(asked["sweep"])),
+        points=asked.height,
+        total=_count(joined),
+        axes=axes,
+        errors=[(str(kind), str(message), int(count)) for kind, message, count in errors.iter_rows()],
+    )
+
+
+def show_status(status: Status, store: Store, console: Console) -> None:
+    """Print the status and what to type next."""
+    total = status.total
+    console.print(
+        f"[bold]{', '.join(status.sweeps)}[/]: {total.completed:,} of {total.trials:,} trials completed "
+        f"({total.collapsed:,} collapsed), {total.failed:,} failed, {total.missing:,} missing",
+        highlight=False,
+    )
+    table = Table("axis", "value", box=None, header_style="dim")
+    for heading in ("completed", "collapsed", "failed", "missing"):
+        table.add_column(heading, justify="right")
+    for axis, values in status.axes.items():
+        for index, (value, counts) in enumerate(values.items()):
+            numbers = (counts.completed, counts.collapsed, counts.failed, counts.missing)
+            table.add_row("" if index else axis, value, *(f"{number:,}" if number else "·" for number in numbers))
+    console.print(table)
+    for kind, message, count in status.errors:
+        console.print(f"{count:,} x {kind}: {message}", style="red", markup=False, highlight=False)
+    if total.failed or total.missing:
+        console.print(f"Next: prunesweep resume {store.location}", markup=False, highlight=False)
+    else:
+        console.print(f"Next: prunesweep report {store.location}", markup=False, highlight=False)
+
+
+def _count(rows: pl.DataFrame) -> Counts:
+    trials = rows.unique("trial_id")
+    return Counts(
+        trials=trials.height,
+        completed=int((trials["status"] == "completed").sum()),
+        failed=int((trials["status"] == "failed").sum()),
+        missing=int(trials["status"].is_null().sum()),
+        collapsed=int((trials["collapsed_layers"] > 0).sum()),
+    )

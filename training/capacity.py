@@ -1,0 +1,45 @@
+"""How far a model can be compressed at all: known from its shapes, before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import torch
+
+from pruning.density import kept_count
+from pruning.prunable import prunable_weights
+from training.build import build_model, load_dataset
+from training.config import DatasetConfig, ModelConfig
+from training.datasets.table import DATASETS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """Prunable weights and layers of a model."""
+
+    num_weights: int
+    num_layers: int
+
+    @property
+    def maximal_compression(self) -> float:
+        """rho_max = weights / layers: beyond it some layer must be empty (SynFlow paper, section 3)."""
+        return self.num_weights / self.num_layers
+
+    def is_beyond(self, density: Decimal) -> bool:
+        """Whether a global mask of this density keeps fewer weights than there are layers."""
+        return kept_count(density, self.num_weights) < self.num_layers
+
+
+def capacity(dataset: DatasetConfig, model: ModelConfig) -> Capacity:
+    """Capacity of `model` for the images of `dataset`. No weights are allocated; only a user's data set is loaded."""
+    entry = DATASETS.get(dataset.name)
+    if entry:
+        input_shape, num_classes = entry.input_shape, entry.num_classes
+    else:
+        loaded = load_dataset(dataset)
+        input_shape, num_classes = loaded.input_shape, loaded.num_classes
+    with torch.device("meta"):
+        network = build_model(model, input_shape=input_shape, num_classes=num_classes, init_seed=0)
+    weights = prunable_weights(network)
+    return Capacity(num_weights=sum(weight.numel() for weight in weights.values()), num_layers=len(weights))
