@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -188,7 +189,7 @@ def main() -> None:
     sys.exit(run_command(sys.argv[1:]))
 
 
-def run_command(arguments: list[str]) -> int:
+def run_command(arguments: list[str]) -> int:  # noqa: PLR0911  (one return an exit code)
     """Run one command; every error becomes a sentence and an exit code."""
     try:
         app(arguments, prog_name="prunesweep")
@@ -214,11 +215,13 @@ def _run(file: Any, store: Any, options: Any) -> None:
     from orchestrator.run import Exit, run_sweep
 
     outcome, left = run_sweep(file, store, options, out)
+    where = shlex.quote(store.location)
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
     next_step = {
-        Exit.DONE: f"All done. Next: prunesweep report {store.location}",
-        Exit.SOME_FAILED: f"Next: prunesweep status {store.location} says why; prunesweep resume {store.location} tries again",
-        Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {store.location}",
+        Exit.DONE: f"All done. Next: prunesweep report {where}",
+        Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; "
+        f"prunesweep resume {where} tries again",
+        Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",
     }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
     out.print(f"{file.sweep.name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(int(outcome))

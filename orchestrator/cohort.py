@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -122,7 +122,7 @@ class CohortRunner:
         """Run trials until a few seconds or a segment's worth are done, and commit them."""
         deadline = time.monotonic() + FLUSH_SECONDS
         progress = Progress()
-        rows: list[dict[str, list[Row]]] = []
+        rows: list[Mapping[str, list[Row]]] = []
         for trial, attempt, record in self._attempts:
             rows.append(
                 attempt_rows(

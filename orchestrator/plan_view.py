@@ -84,10 +84,10 @@ def show_plan(file: SweepFile, plan: Plan, console: Console) -> None:
             table.add_row(axis, ", ".join(f"{value} ({count:,})" for value, count in values.items()))
     console.print(table)
     for one in beyond_maximal(file, plan):
-        shown = ", ".join(format_sparsity(density) for density in one.densities)
+        beyond = ", ".join(format_sparsity(density) for density in one.densities)
         console.print(
             f"[yellow]beyond maximal compression[/] of {one.model} on {one.dataset} "
-            f"({one.maximal_compression:,.0f}x): {shown}: fewer weights than layers, so some layer must be empty",
+            f"({one.maximal_compression:,.0f}x): {beyond}: fewer weights than layers, so some layer must be empty",
             highlight=False,
         )
 

@@ -144,6 +144,7 @@ class _Report(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._display.worker_died()
+        self.on_trial_complete(iteration, trials, trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.on_trial_complete(iteration, trials, trial)
@@ -159,10 +160,16 @@ def _connected(cluster: Cluster) -> Iterator[None]:
         warnings.simplefilter("ignore")
         if cluster.address == "local":
             os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(cluster.slots)
-            size = {"num_cpus": cluster.slots, "include_dashboard": False}
+            size = cluster.slots
         else:
-            size = {}
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.CRITICAL, **size)
+            size = None
+        ray.init(
+            address=cluster.address,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+            num_cpus=size,
+            include_dashboard=False,
+        )
         try:
             yield
         finally:

@@ -49,9 +49,9 @@ class UserCode:
         except SyntaxError as error:
             raise BadInput(f"{target}: {error.filename}:{error.lineno}: {error.msg}") from None
         files = {
-            found: Path(part.__file__)
+            found: Path(part.__file__)  # type: ignore[attr-defined]  # modulefinder's own Module, untyped
             for found, part in finder.modules.items()
-            if part.__file__ and found.partition(".")[0] not in ROOMS
+            if part.__file__ and found.partition(".")[0] not in ROOMS  # type: ignore[attr-defined]
         }
         for found in {name.partition(".")[0] for name in finder.modules}:
             self._refuse_shadowing(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -95,10 +96,9 @@ def show_status(status: Status, store: Store, console: Console) -> None:
     console.print(table)
     for kind, message, count in status.errors:
         console.print(f"{count:,} x {kind}: {message}", style="red", markup=False, highlight=False)
-    if total.failed or total.missing:
-        console.print(f"Next: prunesweep resume {store.location}", markup=False, highlight=False)
-    else:
-        console.print(f"Next: prunesweep report {store.location}", markup=False, highlight=False)
+    next_step = "resume" if total.failed or total.missing else "report"
+    next_command = f"Next: prunesweep {next_step} {shlex.quote(store.location)}"
+    console.print(next_command, markup=False, highlight=False, soft_wrap=True)
 
 
 def _count(rows: pl.DataFrame) -> Counts:

@@ -55,7 +55,7 @@ def _as_axis(value: Any) -> Any:
 def _expand_range(item: dict[str, Any]) -> list[int | float]:
     """start, start + step, ... up to and including stop, in decimals so that 0.1 steps do not drift."""
     if set(item) != RANGE_KEYS or any(isinstance(v, bool) or not isinstance(v, int | float) for v in item.values()):
-        raise PydanticCustomError("range", "a range is {{start: number, stop: number, step: number}}")
+        raise PydanticCustomError("range", "a range is {start: number, stop: number, step: number}")
     start, stop, step = (Decimal(str(item[key])) for key in ("start", "stop", "step"))
     if step <= 0 or stop < start:
         raise PydanticCustomError("range", "a range goes up: start <= stop and step > 0")
@@ -213,7 +213,7 @@ class SeedSpec(_Strict):
         forms = [self.count is not None, self.values is not None, bool(self.init or self.data or self.prune)]
         if sum(forms) != 1:
             raise PydanticCustomError(
-                "seed", "expected a number, a list, {{count: n}}, or {{init: ..., data: ..., prune: ...}}"
+                "seed", "expected a number, a list, {count: n}, or {init: ..., data: ..., prune: ...}"
             )
         return self
 

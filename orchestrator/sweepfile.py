@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from orchestrator.errors import BadInput
 from orchestrator.sweep import Sweep
@@ -81,7 +81,7 @@ def _plain(node: Any, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
 
 
 def _complaint(name: str, lines: dict[KeyPath, int], problem: Any) -> str:
-    """One line a person can act on. Pydantic's path has steps that the file has not; the longest known prefix counts."""
+    """One line a person can act on. Pydantic's path has steps that the file has not: the longest known one counts."""
     known: KeyPath = ()
     for step in problem["loc"]:
         if (*known, step) in lines:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import nn
 
 PRUNABLE_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -13,8 +15,8 @@ def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     Biases and BatchNorm parameters are not prunable. A weight shared by two layers appears once.
     Raises ValueError for a model without any such layer.
     """
-    names = {
-        f"{name}.weight" if name else "weight": module.weight
+    names: dict[str, nn.Parameter] = {
+        f"{name}.weight" if name else "weight": cast(nn.Parameter, module.weight)
         for name, module in model.named_modules()
         if isinstance(module, PRUNABLE_LAYERS)
     }

@@ -20,7 +20,7 @@ DENSE_PRUNER = "none"
 """The pruner of a trial at density 1: nothing is removed, so which pruner was asked for cannot matter."""
 
 
-def options_text(options: Mapping[str, Any]) -> str:
+def options_text(options: Mapping[str, Any] | list[Any]) -> str:
     """Canonical JSON of options: sorted keys, no spaces. Raises TypeError for what JSON cannot hold."""
     return json.dumps(options, sort_keys=True, separators=(",", ":"), allow_nan=False)
 

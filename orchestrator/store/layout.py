@@ -78,11 +78,11 @@ class Store:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = folder / f".{uuid.uuid4().hex}"
         try:
-            with open(temporary, "wb") as stream:
+            with temporary.open("wb") as stream:
                 write(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(temporary, target)
+            temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
         descriptor = os.open(folder, os.O_RDONLY)

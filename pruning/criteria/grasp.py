@@ -32,13 +32,13 @@ class Grasp:
         gradient = [torch.zeros_like(weight) for weight in parameters]
         for inputs, targets in data.batches():
             for total, part in zip(gradient, self._gradient(model, inputs, targets, data, parameters), strict=True):
-                total += part.detach()
+                total.add_(part.detach())
         hessian_gradient = [torch.zeros_like(weight) for weight in parameters]
         for inputs, targets in data.batches():
             parts = self._gradient(model, inputs, targets, data, parameters)
             flow = torch.stack([(part * fixed).sum() for part, fixed in zip(parts, gradient, strict=True)]).sum()
             for total, part in zip(hessian_gradient, torch.autograd.grad(flow, parameters), strict=True):
-                total += part
+                total.add_(part)
         return {
             name: weight.detach() * product
             for (name, weight), product in zip(weights.items(), hessian_gradient, strict=True)

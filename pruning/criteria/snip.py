@@ -25,7 +25,7 @@ class Snip:
         for inputs, targets in data.batches():
             loss = F.cross_entropy(model(inputs), targets, reduction="sum") / len(data.targets)
             for total, part in zip(gradients, torch.autograd.grad(loss, list(weights.values())), strict=True):
-                total += part
+                total.add_(part)
         return {
             name: (weight.detach() * gradient).abs()
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)

@@ -1,0 +1,43 @@
+"""Sweeps small enough to run in tests, and the command line as a user calls it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.sweepfile import SweepFile, parse_sweep
+
+SMALL_SWEEP = """
+name: small
+dataset: digits
+model: {name: mlp, widths: [20]}
+pruner: [random, magnitude]
+sparsity: [0, 0.9, 0.99]
+seed: {count: 2}
+training: {epochs: 1}
+"""
+
+CommandLine = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def small_sweep(tmp_path: Path) -> SweepFile:
+    return parse_sweep(SMALL_SWEEP, name="small.yaml", folder=tmp_path)
+
+
+@pytest.fixture
+def prunesweep(tmp_path: Path) -> CommandLine:
+    """Run the command line in an empty folder; `check` is the exit code expected."""
+
+    def run(*arguments: str, check: int = 0, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            [sys.executable, "-m", "orchestrator", *arguments], capture_output=True, text=True, cwd=cwd, timeout=250
+        )
+        assert result.returncode == check, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    return run

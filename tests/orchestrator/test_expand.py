@@ -1,0 +1,78 @@
+"""A grid is the product of its axes; each pruner entry multiplies with its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.expand import expand
+from orchestrator.sources import UserCode
+from orchestrator.sweepfile import parse_sweep
+from training.config import TrialConfig
+
+
+def grid(**lines: str) -> list[TrialConfig]:
+    keys = {"name": "g", "dataset": "digits", "model": "mlp", "pruner": "random", "sparsity": "0.9"}
+    keys |= {"training": "{epochs: 1}"} | lines
+    text = "\n".join(f"{key}: {value}" for key, value in keys.items())
+    return list(expand(parse_sweep(text, name="g.yaml", folder=Path()).sweep, UserCode(Path())))
+
+
+def test_pruners_carry_axes_of_their_own() -> None:
+    points = grid(pruner="[{name: [random, snip]}, {name: synflow, iterations: [1, 100], scope: [global, local]}]")
+    assert [(p.pruner.name, p.pruner.iterations, p.pruner.scope) for p in points] == [
+        ("random", 1, "global"),
+        ("snip", 1, "global"),
+        ("synflow", 1, "global"),
+        ("synflow", 1, "local"),
+        ("synflow", 100, "global"),
+        ("synflow", 100, "local"),
+    ]
+
+
+def test_what_is_left_out_takes_the_pruners_defaults() -> None:
+    snip, synflow = (p.pruner for p in grid(pruner="[snip, synflow]"))
+    assert (snip.iterations, snip.mode, snip.score_dtype) == (1, "train", "float32")
+    assert (synflow.iterations, synflow.mode, synflow.score_dtype) == (100, "eval", "float64")
+
+
+def test_options_belong_to_what_they_configure() -> None:
+    (point,) = grid(model="{name: mlp, widths: [30, 20]}", pruner="{name: grasp, temperature: 1.0}")
+    assert point.model.kwargs == {"widths": [30, 20]}
+    assert point.pruner.kwargs == {"temperature": 1.0}
+
+
+def test_training_lists_are_axes() -> None:
+    points = grid(training="{epochs: [1, 2], lr: [0.1, 0.2], optimizer: [momentum, adam]}")
+    assert len(points) == 8
+    assert {(p.training.optimizer, p.training.momentum) for p in points} == {("momentum", 0.9), ("adam", 0.0)}
+
+
+def test_learning_rate_drops_are_one_value() -> None:
+    (point,) = grid(training="{epochs: 9, lr_drops: [6, 3], lr_drop_factor: 0.2}")
+    assert (point.training.lr_drops, point.training.lr_drop_factor) == ((3, 6), 0.2)
+
+
+def test_one_source_of_chance_can_vary_alone() -> None:
+    seeds = [p.seeds for p in grid(seed="{init: [1, 2], data: 7}")]
+    assert [(s.init, s.data, s.prune) for s in seeds] == [(1, 7, 0), (2, 7, 0)]
+
+
+def test_neighbours_share_what_a_cohort_shares() -> None:
+    points = grid(model="[mlp, convnet]", seed="{count: 2}", pruner="[random, snip]", sparsity="[0.5, 0.9]")
+    shared = [(p.model.name, p.seeds.init, p.pruner.name) for p in points]
+    assert shared == sorted(shared, key=shared.index)  # every combination is one run of neighbours
+    assert len(points) == 16
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))
+def test_the_grid_has_as_many_points_as_the_product_of_its_axes(seeds: int, lrs: int, rounds: int, levels: int) -> None:
+    points = grid(
+        seed=f"{{count: {seeds}}}",
+        pruner=f"{{name: synflow, iterations: {list(range(1, rounds + 1))}}}",
+        training=f"{{epochs: 1, lr: {[0.1 * (i + 1) for i in range(lrs)]}}}",
+        sparsity=str([0.9, 0.99, 0.999][:levels]),
+    )
+    assert len(points) == len(set(points)) == seeds * lrs * rounds * levels

@@ -1,0 +1,105 @@
+"""A sweep file is read strictly, and every complaint names file, line, key, value and remedy."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import BadInput
+from orchestrator.sweepfile import parse_sweep, read_sweep_file
+
+GOOD = """\
+name: good
+dataset: digits
+model: [mlp, convnet]
+pruner:
+  - {name: [random, snip]}
+  - {name: synflow, iterations: [1, 100]}
+compression_exponent: [0, {start: 1, stop: 2, step: 0.5}]
+seed: {count: 2}
+training: {epochs: 3, lr: [0.1, 0.01]}
+"""
+
+
+def complaint(text: str) -> str:
+    with pytest.raises(BadInput) as caught:
+        parse_sweep(text, name="s.yaml", folder=Path())
+    return str(caught.value)
+
+
+def test_a_good_file_is_read_as_written() -> None:
+    sweep = parse_sweep(GOOD, name="s.yaml", folder=Path()).sweep
+    assert [spec.name for spec in sweep.model] == [["mlp"], ["convnet"]]
+    assert sweep.pruner[1].iterations == [1, 100]
+    assert sweep.densities == [Decimal("1"), Decimal("0.1"), Decimal("0.0316227766017"), Decimal("0.01")]
+    assert sweep.training.lr == [0.1, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "expected"),
+    [
+        ("dataset: digits", "dataset: digitz", "s.yaml:2: dataset: unknown data set 'digitz': did you mean 'digits'?"),
+        ("seed: {count: 2}", "sede: {count: 2}", "s.yaml:1: the file: unknown key 'sede': did you mean 'seed'?"),
+        ("[random, snip]", "[random, snap]", "s.yaml:5: pruner.0.name: unknown pruner 'snap': did you mean 'snip'?"),
+        (
+            "iterations: [1, 100]",
+            "iteration: [1, 100]",
+            "s.yaml:6: pruner.1: unknown key 'iteration' for pruner synflow: did you mean 'iterations'?",
+        ),
+        ("iterations: [1, 100]", "iterations: [1, 0]", "s.yaml:6: pruner.1.iterations.1: Input should be greater"),
+        ("iterations: [1, 100]", "iterations: [1, 1]", "s.yaml:6: pruner.1.iterations: 1 is listed twice"),
+        ("{count: 2}", "{count: two}", "s.yaml:8: seed.count: Input should be a valid integer (got 'two')"),
+        ("{count: 2}", "{count: true}", "s.yaml:8: seed.count: Input should be a valid integer (got True)"),
+        ("epochs: 3", "epochs: '3'", "s.yaml:9: training.epochs.0: Input should be a valid integer (got '3')"),
+        ("epochs: 3, ", "", "s.yaml:9: training: 'epochs' is missing"),
+        ("lr: [0.1, 0.01]", "lr: []", "s.yaml:9: training.lr: an empty list leaves nothing to run"),
+        ("lr: [0.1, 0.01]", "optimizer: adam, momentum: 0.9", "s.yaml:9: training: momentum is set but no optimizer"),
+        ("step: 0.5", "step: 0", "s.yaml:7: compression_exponent: a range goes up"),
+        ("step: 0.5", "steps: 0.5", "s.yaml:7: compression_exponent: a range is {start: number"),
+        ("name: good", "name: ../good", "s.yaml:1: name: a name becomes a folder"),
+        ("name: good", "name: good\nname: other", "s.yaml:2: not valid YAML: found duplicate key"),
+        ("name: good", "name: [good", "not valid YAML"),
+        ("name: good", "name: good\nsparsity: 0.9", "expected exactly one of sparsity, density, compression_ratio"),
+        ("compression_exponent: [0, ", "sparsity: [95, ", "did you mean 0.95?"),
+        ("compression_exponent: [0, ", "sparsity: [-0.1, ", "sparsity is the fraction removed and lies in [0, 1)"),
+        ("compression_exponent: [0, ", "compression_exponent: [.nan, ", "is not a finite number"),
+        (
+            "model: [mlp, convnet]",
+            "model: {name: mlp, width: 3}",
+            "unknown key 'width' for model mlp: did you mean 'widths'?",
+        ),
+    ],
+)
+def test_a_wrong_file_is_refused_with_place_and_remedy(wrong: str, right: str, expected: str) -> None:
+    assert wrong in GOOD
+    assert expected in complaint(GOOD.replace(wrong, right))
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    lines = complaint(GOOD.replace("digits", "x").replace("count: 2", "count: 0")).splitlines()
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words"])
+def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
+    assert "prunesweep init" in complaint(text)
+
+
+def test_yaml_tags_run_no_code() -> None:
+    assert "s.yaml" in complaint("!!python/object/apply:os.system [echo]")
+
+
+def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read as a sweep file"):
+        read_sweep_file(tmp_path / "none.yaml")
+
+
+def test_names_with_spaces_and_unicode_are_fine() -> None:
+    assert parse_sweep(GOOD.replace("name: good", "name: größe 2"), name="s", folder=Path()).sweep.name == "größe 2"
+
+
+@pytest.mark.parametrize("shipped", ["quickstart.yaml", "template.yaml"])
+def test_the_sweeps_that_ship_are_valid(shipped: str) -> None:
+    read_sweep_file(Path(__file__).parents[2] / "sweeps" / shipped)
