@@ -52,7 +52,7 @@ def test_a_good_file_is_read_as_written() -> None:
         ("iterations: [1, 100]", "iterations: [1, 1]", "s.yaml:6: pruner.1.iterations: 1 is listed twice"),
         ("{count: 2}", "{count: two}", "s.yaml:8: seed.count: Input should be a valid integer (got 'two')"),
         ("{count: 2}", "{count: true}", "s.yaml:8: seed.count: Input should be a valid integer (got True)"),
-        ("epochs: 3", "epochs: '3'", "s.yaml:9: training.epochs.0: Input should be a valid integer (got '3')"),
+        ("epochs: 3", "epochs: '3'", "s.yaml:9: training.epochs: Input should be a valid integer (got '3')"),
         ("epochs: 3, ", "", "s.yaml:9: training: 'epochs' is missing"),
         ("lr: [0.1, 0.01]", "lr: []", "s.yaml:9: training.lr: an empty list leaves nothing to run"),
         ("lr: [0.1, 0.01]", "optimizer: adam, momentum: 0.9", "s.yaml:9: training: momentum is set but no optimizer"),

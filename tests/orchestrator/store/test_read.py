@@ -1,0 +1,86 @@
+"""Readers see one row a trial, whichever attempts were written, in whichever order."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.store.layout import Store
+from orchestrator.store.read import scan_children, scan_table, scan_trials
+from orchestrator.store.schema import TABLES
+from orchestrator.store.write import write_segment
+
+
+def attempt(trial: str, attempt_id: str, status: str, number: int = 1) -> dict[str, list[dict[str, Any]]]:
+    key = {"trial_id": trial, "attempt_id": attempt_id}
+    return {"trials": [key | {"status": status, "attempt": number}], "epochs": [key | {"epoch": 1}]}
+
+
+def test_an_empty_store_has_every_table_and_column(tmp_path: Path) -> None:
+    for table, schema in TABLES.items():
+        assert scan_table(Store(tmp_path), table).collect_schema().names() == schema.names
+
+
+def test_the_winner_rule_on_a_literal_store(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write_segment(store, "s1", [attempt("A", "a9", "completed"), attempt("B", "b1", "failed", 1)])
+    write_segment(store, "s2", [attempt("A", "a1", "completed", 2), attempt("B", "b2", "failed", 2)])
+    write_segment(store, "s3", [attempt("A", "a0", "failed", 3), attempt("C", "c1", "failed", 7)])
+    write_segment(store, "s4", [attempt("C", "c2", "completed", 1)])
+    winners = scan_trials(store).select("trial_id", "attempt_id").collect()
+    assert winners.rows() == [("A", "a1"), ("B", "b2"), ("C", "c2")]
+    epochs = scan_children(store, "epochs").select("attempt_id").sort("attempt_id").collect()
+    assert epochs["attempt_id"].to_list() == ["a1", "b2", "c2"]
+
+
+def test_child_rows_without_their_trial_row_are_not_seen(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    half = attempt("A", "a1", "completed")
+    write_segment(store, "s1", [{"epochs": half["epochs"]}])  # killed before the commit
+    assert scan_children(store, "epochs").collect().is_empty()
+    assert scan_table(store, "epochs").collect().height == 1
+
+
+def test_columns_of_an_older_or_newer_version_are_filled_or_ignored(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write_segment(store, "s1", [attempt("A", "a1", "completed")])
+    older = pl.DataFrame({"trial_id": ["B"], "attempt_id": ["b1"], "status": ["completed"], "from_the_future": [1]})
+    older.write_parquet(tmp_path / "trials" / "s0.parquet")
+    rows = scan_trials(store).collect()
+    assert rows["trial_id"].to_list() == ["A", "B"]
+    assert rows.columns == TABLES["trials"].names
+
+
+ATTEMPTS = st.lists(
+    st.tuples(st.sampled_from("ABC"), st.sampled_from(["completed", "failed"]), st.integers(1, 3), st.integers(0, 9)),
+    max_size=12,
+    unique_by=lambda one: (one[0], one[3]),
+)
+
+
+@given(ATTEMPTS, st.randoms())
+def test_the_winner_depends_on_the_rows_and_not_on_their_order(
+    attempts: list[tuple[str, str, int, int]], order: Any
+) -> None:
+    def oracle(rows: list[tuple[str, str, int, int]]) -> str:
+        completed = [one for one in rows if one[1] == "completed"]
+        if completed:
+            return min(f"{one[3]}" for one in completed)
+        latest = max(one[2] for one in rows)
+        return min(f"{one[3]}" for one in rows if one[2] == latest)
+
+    expected = {trial: oracle([a for a in attempts if a[0] == trial]) for trial in {a[0] for a in attempts}}
+    shuffled = list(attempts)
+    order.shuffle(shuffled)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        for index, (trial, status, number, identity) in enumerate(shuffled):
+            write_segment(store, f"s{index}", [attempt(trial, str(identity), status, number)])
+        rows = scan_trials(store).select("trial_id", "attempt_id").collect().rows()
+    assert dict(rows) == expected
+    assert len(rows) == len(expected)

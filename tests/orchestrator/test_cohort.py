@@ -1,0 +1,127 @@
+"""A cohort commits what it finished, and after a crash gives up exactly the trial that crashes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from orchestrator import cohort as cohort_module
+from orchestrator.cohort import Cohort, CohortRunner, RunSettings, publish_run
+from orchestrator.plan import make_plan
+from orchestrator.store.layout import Store
+from orchestrator.store.read import scan_table, scan_trials
+from orchestrator.store.rows import Provenance
+from orchestrator.sweepfile import SweepFile, parse_sweep
+
+WHERE = Provenance(run_id="r1", prunesweep_version="0", torch_version="0", git_commit=None, git_dirty=None)
+
+
+class Opened:
+    """A planned sweep and a way to open its only cohort, as a fresh process would."""
+
+    def __init__(self, file: SweepFile, folder: Path) -> None:
+        self.store = Store(folder / "results")
+        self.trials = make_plan(file, self.store).to_run
+        settings = RunSettings(provenance=WHERE, user_folder=str(file.folder), device="cpu", max_attempts=2)
+        publish_run(self.store, settings, self.trials)
+
+    def runner(self, is_node_alive: Callable[[str], bool] = lambda node_id: True) -> CohortRunner:
+        cohort = Cohort(location=self.store.location, run_id="r1", number=0, start=0, stop=len(self.trials))
+        return CohortRunner(cohort, node_id="node", is_node_alive=is_node_alive)
+
+    def statuses(self) -> list[str]:
+        rows = {row["trial_id"]: row["status"] for row in scan_trials(self.store).collect().iter_rows(named=True)}
+        return [rows.get(trial.trial_id, "missing") for trial in self.trials]
+
+
+@pytest.fixture
+def opened(small_sweep: SweepFile, tmp_path: Path) -> Opened:
+    return Opened(small_sweep, tmp_path)
+
+
+def finish(runner: CohortRunner) -> int:
+    committed = 0
+    for _ in range(100):
+        progress = runner.step()
+        committed += progress.completed + progress.failed
+        if progress.finished:
+            return committed
+    raise AssertionError("the cohort never finished")
+
+
+def test_a_cohort_commits_every_trial_once(opened: Opened) -> None:
+    assert finish(opened.runner()) == 10
+    assert opened.statuses() == ["completed"] * 10
+    assert scan_table(opened.store, "trials").collect().height == 10
+
+
+def test_segments_are_cut_by_count(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cohort_module, "FLUSH_TRIALS", 4)
+    finish(opened.runner())
+    sizes = [pl.read_parquet(path).height for path in Path(opened.store.location, "trials").iterdir()]
+    assert sorted(sizes) == [2, 4, 4]
+
+
+def test_a_restarted_cohort_skips_what_was_committed_and_commits_one_at_a_time(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cohort_module, "FLUSH_TRIALS", 4)
+    opened.runner().step()  # and then the process dies
+    assert opened.statuses().count("completed") == 4
+    assert finish(opened.runner()) == 6
+    assert opened.statuses() == ["completed"] * 10
+    assert scan_table(opened.store, "trials").collect().height == 10
+    sizes = [pl.read_parquet(path).height for path in Path(opened.store.location, "trials").iterdir()]
+    assert sorted(sizes) == [1] * 6 + [4]
+
+
+def start_marker(opened: Opened, number: int, trial_id: str) -> None:
+    content = json.dumps({"trial_id": trial_id, "node_id": "node"})
+    opened.store.publish_text(content, "runs", "r1", "started", f"r1-c00000-crash{number}.json")
+
+
+def test_a_trial_that_crashed_its_process_too_often_is_a_failed_row(opened: Opened) -> None:
+    culprit = opened.trials[3].trial_id
+    start_marker(opened, 1, culprit)
+    start_marker(opened, 2, culprit)
+    finish(opened.runner())
+    assert opened.statuses() == ["completed"] * 3 + ["failed"] + ["completed"] * 6
+    row = scan_trials(opened.store).filter(pl.col("trial_id") == culprit).collect().row(0, named=True)
+    assert row["error_type"] == "crashed"
+    assert "died 2 times" in row["error_message"]
+
+
+def test_one_crash_less_and_the_trial_is_tried_again(opened: Opened) -> None:
+    start_marker(opened, 1, opened.trials[3].trial_id)
+    finish(opened.runner())
+    assert opened.statuses() == ["completed"] * 10
+
+
+def test_starts_on_a_node_that_died_are_not_the_trials_fault(opened: Opened) -> None:
+    for number in range(5):
+        start_marker(opened, number, opened.trials[3].trial_id)
+    finish(opened.runner(is_node_alive=lambda node_id: False))
+    assert opened.statuses() == ["completed"] * 10
+
+
+def test_code_edited_after_planning_is_not_recorded_under_the_old_id(tmp_path: Path) -> None:
+    source = "class Mine:\n    def score(self, model, data, generator):\n        raise KeyError\n"
+    (tmp_path / "edited_pruner.py").write_text(source)
+    text = "name: s\ndataset: digits\nmodel: mlp\npruner: edited_pruner:Mine\nsparsity: 0.9\ntraining: {epochs: 1}\n"
+    opened = Opened(parse_sweep(text, name="s.yaml", folder=tmp_path), tmp_path)
+    (tmp_path / "edited_pruner.py").write_text(source.replace("KeyError", "ValueError"))
+    finish(opened.runner())
+    (row,) = scan_trials(opened.store).collect().iter_rows(named=True)
+    assert (row["status"], row["error_type"]) == ("failed", "RuntimeError")
+    assert "changed after this run was planned" in row["error_message"]
+
+
+def test_settings_read_back_equal() -> None:
+    settings = RunSettings(provenance=WHERE, user_folder="/a b", device="cpu", max_attempts=7)
+    assert RunSettings.from_json(settings.to_json()) == settings
+    assert replace(settings, max_attempts=8) != settings
