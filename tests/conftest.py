@@ -1,0 +1,14 @@
+"""Settings that every test shares."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("prunesweep", max_examples=60, deadline=None, database=None, derandomize=True)
+hypothesis.settings.load_profile("prunesweep")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers of these tests."""
+    config.addinivalue_line("markers", "gpu: needs a GPU that torch can see; skipped, saying so, where there is none")
