@@ -34,7 +34,9 @@ class EpochRecord:
     test_top5: float
 
     @classmethod
-    def of(cls, *, epoch: int, lr: float, train_loss: float, validation: Metrics | None, test: Metrics | None) -> EpochRecord:
+    def of(
+        cls, *, epoch: int, lr: float, train_loss: float, validation: Metrics | None, test: Metrics | None
+    ) -> EpochRecord:
         """The record of measured metrics. Raises ValueError for an empty test split."""
         if test is None:
             raise ValueError("the data set's test split is empty: nothing can be measured")
@@ -133,6 +135,6 @@ class PhaseTimer:
         """Time the block, waiting for a GPU's queue to drain so that work is charged where it was asked for."""
         start = time.perf_counter()
         yield
-        if torch.cuda.is_available():
+        if torch.cuda.is_initialized():  # asking a GPU that nothing has used would take memory on it
             torch.cuda.synchronize()
         self.seconds[phase] = time.perf_counter() - start
