@@ -35,9 +35,7 @@ def evaluate(model: nn.Module, split: Split) -> Metrics | None:
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     num_top1 = torch.zeros((), dtype=torch.int64, device=device)
     num_top5 = torch.zeros_like(num_top1)
-    for images, labels in zip(
-        split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True
-    ):
+    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
         logits = model(images)
         loss_sum += F.cross_entropy(logits, labels, reduction="sum").double()
         # A stable sort: where logits tie (a collapsed network), the lower class wins on every machine.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 from fractions import Fraction
 
@@ -76,7 +77,7 @@ def test_masks_are_nested_across_rounds(
     density: Decimal, num_rounds: int, schedule: str, scope: str, seed: int
 ) -> None:
     _, history = recorded(density, num_rounds, schedule, scope, seed)
-    for before, after in zip(history, history[1:], strict=False):
+    for before, after in itertools.pairwise(history):
         assert not any(bool((after[name] & ~before[name]).any()) for name in SHAPES)
 
 

@@ -153,7 +153,7 @@ def test_masks_do_not_depend_on_the_number_of_threads(pruner: str, network: str,
 
 def test_masks_do_not_depend_on_memory_layout_in_float64(pruner: str, network: str) -> None:
     contiguous = pruned_masks(pruner, build(network), "0.1", dtype=torch.float64)
-    channels_last = build(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels_last = build(network).to(memory_format=torch.channels_last)
     assert_equal(contiguous, pruned_masks(pruner, channels_last, "0.1", dtype=torch.float64))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -18,7 +20,7 @@ TEMPERATURE = 2.0
 
 def problem() -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     rng = np.random.default_rng(1)
-    weights = [rng.normal(size=(out, into)) for into, out in zip(SIZES, SIZES[1:], strict=False)]
+    weights = [rng.normal(size=(out, into)) for into, out in itertools.pairwise(SIZES)]
     return weights, rng.normal(size=(6, SIZES[0])), rng.integers(SIZES[-1], size=6)
 
 
@@ -76,7 +78,7 @@ def test_a_three_layer_network_scores_by_its_explicit_hessian() -> None:
         first, second, third = (
             part.view(out, into)
             for part, into, out in zip(
-                flat.split([a * b for a, b in zip(SIZES, SIZES[1:], strict=False)]), SIZES, SIZES[1:], strict=False
+                flat.split([a * b for a, b in itertools.pairwise(SIZES)]), SIZES, SIZES[1:], strict=False
             )
         )
         logits = torch.from_numpy(inputs) @ first.T @ second.T @ third.T / TEMPERATURE
