@@ -32,7 +32,7 @@ def oracle(logits: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]
 
 @given(
     num_images=st.sampled_from([1, 2, 511, 512, 513, 1100]),
-    num_classes=st.integers(1, 12),
+    num_classes=st.sampled_from([1, 2, 4, 5, 6, 10, 200]),
     num_values=st.integers(1, 6),
     seed=st.integers(0, 1000),
 )
