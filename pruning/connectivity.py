@@ -12,10 +12,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from pruning.linear_view import to_linear_view
 from pruning.masks import Masks
 from pruning.prunable import prunable_weights
+
+_NORMALISATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,34 +34,38 @@ class Connectivity:
 def connectivity(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Connectivity:
     """Live weights of `model` under `masks`, for inputs of `input_shape` (channels, height, width).
 
-    The model is left untouched. Exact for compositions of linear maps, normalisations, pooling modules, sums and
-    concatenations with monotone activations; values stay far from float64's limits for a few hundred layers.
+    The model is left untouched. Exact for compositions of linear maps, normalisation and pooling modules, sums and
+    concatenations with increasing activations that map zero to zero (a sigmoid feeds constants instead); values stay
+    far from float64's limits for a few hundred layers.
     """
     probe = copy.deepcopy(model).double()
-    _replace_max_pooling(probe)
+    _replace_pooling_and_normalisation(probe)
     to_linear_view(probe)
     weights = prunable_weights(probe)
     with torch.no_grad():
-        for module in probe.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.reset_running_stats()
-                if module.affine:
-                    module.weight.fill_(1.0)
         for name, weight in weights.items():
             mask = masks[name].double()
             fan_in = mask.flatten(1).sum(1).clamp(min=1).view(-1, *[1] * (mask.dim() - 1))
             weight.copy_(mask / fan_in)
+            weight.requires_grad_()
     device = next(iter(weights.values())).device
     flow = probe(torch.ones(1, *input_shape, dtype=torch.float64, device=device)).sum()
-    gradients = torch.autograd.grad(flow, list(weights.values()))
+    gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
     live = {name: masks[name] & (gradient > 0) for name, gradient in zip(weights, gradients, strict=True)}
     return Connectivity(live=live, is_connected=bool(flow > 0))
 
 
-def _replace_max_pooling(model: nn.Module) -> None:
-    """Max-pooling passes the gradient to one winner only; the mean passes it to every position that can be one."""
+def _replace_pooling_and_normalisation(model: nn.Module) -> None:
+    """Max-pooling passes the gradient to one winner only; the mean passes it to every position that can be one.
+
+    Normalisation removes no path, but one that subtracts a mean turns positive flow negative: it becomes the identity.
+    """
     for module in model.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.MaxPool2d):
                 mean = nn.AvgPool2d(child.kernel_size, child.stride, child.padding, ceil_mode=child.ceil_mode)
                 setattr(module, name, mean)
+            elif isinstance(child, nn.AdaptiveMaxPool2d):
+                setattr(module, name, nn.AdaptiveAvgPool2d(child.output_size))
+            elif isinstance(child, _NORMALISATIONS):
+                setattr(module, name, nn.Identity())

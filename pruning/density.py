@@ -6,7 +6,7 @@ Decimals of 12 significant digits do not, so `sparsity: 0.9` and `compression_ex
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
 from typing import Literal
 
 SIGNIFICANT_DIGITS = 12
@@ -25,7 +25,10 @@ def canonical_density(unit: DensityUnit, value: float | int | str | Decimal) -> 
     Raises ValueError where the density would not lie in (0, 1].
     """
     # str() of a float is the shortest literal that reads back as that float: what the person wrote.
-    literal = Decimal(str(value))
+    try:
+        literal = Decimal(str(value))
+    except InvalidOperation:
+        literal = Decimal("NaN")
     if not literal.is_finite():
         raise ValueError(f"{unit} {value} is not a finite number")
     with localcontext() as context:
@@ -35,7 +38,7 @@ def canonical_density(unit: DensityUnit, value: float | int | str | Decimal) -> 
         elif unit == "compression_ratio":
             density = 1 / literal if literal else Decimal("Infinity")
         elif unit == "compression_exponent":
-            density = Decimal(10) ** -literal
+            density = Decimal(10) ** -literal if literal >= 0 else Decimal("Infinity")
         else:
             density = literal
     if not 0 < density <= 1:

@@ -34,26 +34,31 @@ def count_kept(masks: Masks) -> int:
 def keep_highest(scores: Scores, alive: Masks, density: Decimal, scope: str) -> Masks:
     """Masks that keep the highest scores among the weights alive, for a density of the *unpruned* network.
 
-    `scope` "global" ranks all layers together; "local" keeps the same density in every layer. Dead weights never
-    return. Raises ValueError where more weights are asked for than are alive, or where none would be left.
+    `scope` "global" ranks all layers together; "local" keeps the same density in every layer, which may be no weight
+    of a small one. Dead weights never return. Raises ValueError where more weights are asked for than are alive, or
+    where the whole network would be left without any.
     """
+    sizes = [mask.numel() for mask in alive.values()]
+    if scope == "local":
+        ranked_together = max(sizes)
+    elif scope == "global":
+        ranked_together = sum(sizes)
+    else:
+        raise ValueError(f"scope {scope!r}: expected 'global' or 'local'")
+    num_kept = kept_count(density, ranked_together)
+    if num_kept == 0:
+        raise ValueError(
+            f"density {density} of {sum(sizes)} prunable weights leaves none: "
+            f"with scope {scope!r} a weight is kept from density {1 / ranked_together:.3g} on"
+        )
     if scope == "local":
         return {name: _keep_in_layer(name, scores[name], alive[name], density) for name in alive}
-    if scope != "global":
-        raise ValueError(f"scope {scope!r}: expected 'global' or 'local'")
-    num_kept = kept_count(density, sum(mask.numel() for mask in alive.values()))
-    if num_kept == 0:
-        total = sum(mask.numel() for mask in alive.values())
-        raise ValueError(
-            f"density {density} of {total} prunable weights leaves none: "
-            f"the sparsest network that keeps a weight has density {1 / total:.3g}"
-        )
     kept = keep_k_highest(
         torch.cat([scores[name].flatten() for name in alive]),
         torch.cat([mask.flatten() for mask in alive.values()]),
         num_kept,
     )
-    parts = kept.split([mask.numel() for mask in alive.values()])
+    parts = kept.split(sizes)
     return {name: part.view_as(mask) for (name, mask), part in zip(alive.items(), parts, strict=True)}
 
 

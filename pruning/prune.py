@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+
+import torch
+from torch import Tensor
 
 from pruning.density import kept_count
 from pruning.masks import Masks, Scores, all_kept, count_kept, keep_highest
@@ -35,7 +38,7 @@ class Pruned:
 
     masks: Masks
     scores: Scores
-    """The scores that the last round ranked."""
+    """The scores that the last round ranked; zero for weights that were already removed."""
     rounds: list[Round]
 
 
@@ -52,31 +55,36 @@ def prune(
 
     `weights` gives the shape of each prunable weight (any tensors by name). Masks are nested: a weight removed in one
     round never returns. After each round exactly round-half-even(density_k x weights) weights are left, over the whole
-    network (`scope` "global") or in each layer ("local").
+    network (`scope` "global") or in each layer ("local"). Raises ValueError for an unknown schedule or scope, for fewer
+    than one round, and where no weight would be left.
     """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule {schedule!r}: expected one of {', '.join(sorted(SCHEDULES))}")
+    if num_rounds < 1:
+        raise ValueError(f"{num_rounds} rounds: expected at least 1")
     masks = all_kept(weights)
     total = count_kept(masks)
     scores: Scores = {}
     rounds: list[Round] = []
     for number, target in enumerate(SCHEDULES[schedule](density, num_rounds), start=1):
-        scores = score(masks, number)
+        given = score(masks, number)
+        scores = {name: given[name].masked_fill(~mask, 0.0) for name, mask in masks.items()}
         kept = keep_highest(scores, masks, target, scope)
         num_kept = count_kept(kept)
         if scope == "global" and num_kept != kept_count(target, total):
             raise AssertionError(f"round {number} kept {num_kept} weights, not {kept_count(target, total)}")
-        live_sum = _sum(scores, masks)
         rounds.append(
             Round(
                 round=number,
                 density=num_kept / total,
                 kept=num_kept,
-                score_cut=live_sum - _sum(scores, kept),
-                flow=live_sum / len(masks),
+                score_cut=_sum(scores[name][~mask] for name, mask in kept.items()),
+                flow=_sum(scores.values()) / len(masks),
             )
         )
         masks = kept
     return Pruned(masks=masks, scores=scores, rounds=rounds)
 
 
-def _sum(scores: Scores, masks: Masks) -> float:
-    return float(sum((scores[name][mask].double().sum() for name, mask in masks.items()), start=0.0))
+def _sum(tensors: Iterable[Tensor]) -> float:
+    return float(torch.stack([tensor.sum(dtype=torch.float64) for tensor in tensors]).sum())

@@ -19,9 +19,12 @@ def exponential(density: Decimal, num_rounds: int) -> list[Decimal]:
     ['0.1000000000000000000000000000', '0.01']
     """
     with localcontext() as context:
-        context.prec = 28
+        # Rounded from more digits, so that a step that is a short decimal is exactly that: 0.001^(1/3) is 0.1, and
+        # half a weight is half a weight.
+        context.prec = 40
         steps = [density ** (Decimal(k) / num_rounds) for k in range(1, num_rounds)]
-    return [*steps, density]
+        context.prec = 28
+        return [*(+step for step in steps), density]
 
 
 def linear(density: Decimal, num_rounds: int) -> list[Decimal]:

@@ -8,6 +8,8 @@ bug of this kind, are impossible here. What comes back is checked before anythin
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -33,13 +35,28 @@ def score_network(
     `mode` is "eval" or "train": whether BatchNorm normalises with its running or with the batch's statistics.
     Raises ValueError naming the layer where a score is missing, misshapen or not finite.
     """
+    if mode not in ("eval", "train"):
+        raise ValueError(f"mode {mode!r}: expected 'eval' or 'train'")
     private = copy.deepcopy(model).to(dtype).train(mode == "train")
     with torch.no_grad():
         for name, weight in prunable_weights(private).items():
-            weight.mul_(masks[name])
-    scores = criterion.score(private, replace(data, inputs=data.inputs.to(dtype)), generator)
+            weight.masked_fill_(~masks[name], 0.0)
+            weight.requires_grad_()  # a layer that is frozen in training is scored all the same
+    with _global_generators_from(generator):
+        scores = criterion.score(private, replace(data, inputs=data.inputs.to(dtype)), generator)
     _check(scores, masks, type(criterion).__name__)
     return {name: scores[name].detach() for name in masks}
+
+
+@contextmanager
+def _global_generators_from(generator: torch.Generator) -> Iterator[None]:
+    """For modules that take no generator (dropout in train mode): seed torch's global ones from it, then restore them."""
+    on_gpu = generator.device.type == "cuda"
+    with torch.random.fork_rng(devices=[generator.device] if on_gpu else []):
+        torch.default_generator.manual_seed(generator.initial_seed())
+        if on_gpu:
+            torch.cuda.manual_seed(generator.initial_seed())
+        yield
 
 
 def _check(scores: Scores, masks: Masks, criterion: str) -> None:

@@ -21,7 +21,7 @@ DENSE_PRUNER = "none"
 
 
 def options_text(options: Mapping[str, Any] | list[Any]) -> str:
-    """Canonical JSON of options: sorted keys, no spaces. Raises TypeError for what JSON cannot hold."""
+    """Canonical JSON of options: sorted keys, no spaces. Raises TypeError or ValueError for what JSON cannot hold."""
     return json.dumps(options, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -84,7 +84,7 @@ class Seeds(Component):
     init: int
     """Initial weights."""
     data: int
-    """Order of the training examples."""
+    """Order of the training examples, and dropout."""
     prune: int
     """Prune set and random scores."""
 
@@ -100,7 +100,7 @@ class TrainingConfig(Component):
     lr: float = 0.1
     """Learning rate before any drop, > 0."""
     momentum: float = 0.9
-    """Momentum of "momentum"; 0 for the others."""
+    """Momentum of "momentum"; the others have none, whatever is given."""
     weight_decay: float = 0.0
     """L2 penalty on every parameter, >= 0."""
     batch_size: int = 128

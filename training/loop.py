@@ -6,6 +6,7 @@ read) at the price of one pass over the weights. This loop is the oracle for eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -19,7 +20,7 @@ from training.datasets.contract import Dataset, Split
 from training.evaluate import evaluate
 from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord
-from training.seeds import generator
+from training.seeds import generator, global_seed
 
 
 def train(
@@ -27,23 +28,22 @@ def train(
 ) -> Iterator[EpochRecord]:
     """Train `model` in place under `masks`, yielding one record an epoch.
 
-    The order of examples in an epoch depends on (order_seed, epoch) alone: all pruners of a seed see the same batches.
+    The order of examples in an epoch depends on (order_seed, epoch) alone, and so does dropout: all pruners of a seed
+    see the same batches. Without epochs the untrained network is measured, as epoch 0.
     """
     apply_masks(model, masks)
+    if config.epochs == 0:
+        untrained = evaluate(model, dataset.train)
+        yield _record(model, dataset, epoch=0, lr=config.lr, train_loss=untrained.loss if untrained else math.nan)
     optimizer = build_optimizer(model.parameters(), config)
     for epoch in range(1, config.epochs + 1):
         lr = learning_rate(config, epoch)
         for group in optimizer.param_groups:
             group["lr"] = lr
         order = torch.randperm(len(dataset.train), generator=generator(order_seed, f"order/{epoch}"))
-        train_loss = train_epoch(model, masks, dataset.train, order, config.batch_size, optimizer)
-        yield EpochRecord.of(
-            epoch=epoch,
-            lr=lr,
-            train_loss=train_loss,
-            validation=evaluate(model, dataset.validation),
-            test=evaluate(model, dataset.test),
-        )
+        with global_seed(order_seed, f"noise/{epoch}", dataset.train.labels.device):
+            train_loss = train_epoch(model, masks, dataset.train, order, config.batch_size, optimizer)
+        yield _record(model, dataset, epoch=epoch, lr=lr, train_loss=train_loss)
 
 
 def train_epoch(
@@ -73,3 +73,13 @@ def apply_masks(model: nn.Module, masks: Masks) -> None:
     """Set removed weights to zero, also where an overflowing step made them infinite or NaN."""
     for name, weight in prunable_weights(model).items():
         weight.masked_fill_(~masks[name], 0.0)
+
+
+def _record(model: nn.Module, dataset: Dataset, *, epoch: int, lr: float, train_loss: float) -> EpochRecord:
+    return EpochRecord.of(
+        epoch=epoch,
+        lr=lr,
+        train_loss=train_loss,
+        validation=evaluate(model, dataset.validation),
+        test=evaluate(model, dataset.test),
+    )

@@ -11,15 +11,17 @@ from training.config import TrainingConfig
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    """The configured optimizer over `parameters`. "momentum" is SGD with Nesterov momentum, as the paper trains."""
+    """The configured optimizer over `parameters`. "momentum" is SGD with Nesterov momentum, as the paper trains.
+
+    Raises ValueError for an unknown name.
+    """
     if config.optimizer == "adam":
         return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay)
+    if config.optimizer not in ("sgd", "momentum"):
+        raise ValueError(f"optimizer {config.optimizer!r}: expected 'sgd', 'momentum' or 'adam'")
+    momentum = config.momentum if config.optimizer == "momentum" else 0.0
     return torch.optim.SGD(
-        parameters,
-        lr=config.lr,
-        momentum=config.momentum,
-        nesterov=config.momentum > 0,
-        weight_decay=config.weight_decay,
+        parameters, lr=config.lr, momentum=momentum, nesterov=momentum > 0, weight_decay=config.weight_decay
     )
 
 

@@ -135,6 +135,6 @@ class PhaseTimer:
         """Time the block, waiting for a GPU's queue to drain so that work is charged where it was asked for."""
         start = time.perf_counter()
         yield
-        if torch.cuda.is_available():
+        if torch.cuda.is_initialized():  # asking a GPU that nothing has used would take memory on it
             torch.cuda.synchronize()
         self.seconds[phase] = time.perf_counter() - start

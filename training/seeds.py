@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -25,8 +27,22 @@ def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> to
 
 
 @contextmanager
-def global_seed(seed: int, purpose: str) -> Iterator[None]:
-    """Seed torch's global generator for code that takes no generator (layers' initialisation), then restore it."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive_seed(seed, purpose))
-        yield
+def global_seed(seed: int, purpose: str, device: torch.device | str = "cpu") -> Iterator[None]:
+    """Seed the global generators of torch (on `device` too), NumPy and Python, then restore them.
+
+    For code that takes no generator: layers' initialisation, dropout, users' own models.
+    """
+    on_gpu = torch.device(device).type == "cuda"
+    derived = derive_seed(seed, purpose)
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[device] if on_gpu else []):
+            torch.default_generator.manual_seed(derived)
+            if on_gpu:
+                torch.cuda.manual_seed(derived)
+            random.seed(derived)
+            np.random.seed(derived % 2**32)
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)

@@ -79,9 +79,16 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
 
 
 def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -> Pruned:
-    """Masks for `model` at the configured density; the model itself is left untouched."""
+    """Masks for `model` at the configured density; the model itself is left untouched.
+
+    Raises ValueError where the dense pruner is asked for anything but density 1, and where no weight would be left.
+    """
     weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
     if config.pruner.name == DENSE_PRUNER:
+        if config.density != 1:
+            raise ValueError(
+                f"pruner {DENSE_PRUNER!r} keeps every weight: density {config.density} needs another pruner"
+            )
         return Pruned(masks=all_kept(weights), scores={}, rounds=[])
     return prune(
         lambda masks, round_number: context.score(config, model, masks, round_number),

@@ -17,7 +17,7 @@ class Grasp:
     g and H are gradient and Hessian of the mean cross-entropy with logits divided by `temperature` (200, as
     published). The score is signed. The sign differs from the first release of SynFlow's code, which kept the lowest;
     its published GraSP curves predate the fix. H g is computed batch by batch against the gradient of the whole prune
-    set, so the result does not depend on the batch size.
+    set, so the result does not depend on the batch size (except through BatchNorm's batch statistics in train mode).
     """
 
     def __init__(self, temperature: float = 200.0) -> None:
@@ -37,7 +37,9 @@ class Grasp:
         for inputs, targets in data.batches():
             parts = self._gradient(model, inputs, targets, data, parameters)
             flow = torch.stack([(part * fixed).sum() for part, fixed in zip(parts, gradient, strict=True)]).sum()
-            for total, part in zip(hessian_gradient, torch.autograd.grad(flow, parameters), strict=True):
+            for total, part in zip(
+                hessian_gradient, torch.autograd.grad(flow, parameters, materialize_grads=True), strict=True
+            ):
                 total.add_(part)
         return {
             name: weight.detach() * product
@@ -50,4 +52,4 @@ class Grasp:
         """This batch's share of the gradient, with the graph that a second differentiation needs."""
         logits = model(inputs) / self.temperature
         loss = F.cross_entropy(logits, targets, reduction="sum") / len(data.targets)
-        return torch.autograd.grad(loss, parameters, create_graph=True)
+        return torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)

@@ -21,10 +21,13 @@ class Snip:
     def score(self, model: nn.Module, data: PruneSet, generator: torch.Generator) -> Scores:
         """Connection sensitivity of every weight."""
         weights = prunable_weights(model)
-        gradients = [torch.zeros_like(weight) for weight in weights.values()]
+        parameters = list(weights.values())
+        gradients = [torch.zeros_like(weight) for weight in parameters]
         for inputs, targets in data.batches():
             loss = F.cross_entropy(model(inputs), targets, reduction="sum") / len(data.targets)
-            for total, part in zip(gradients, torch.autograd.grad(loss, list(weights.values())), strict=True):
+            for total, part in zip(
+                gradients, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True
+            ):
                 total.add_(part)
         return {
             name: (weight.detach() * gradient).abs()

@@ -26,7 +26,7 @@ class SynFlow:
         weights = prunable_weights(model)
         ones = torch.ones_like(data.inputs[:1])
         flow = model(ones).sum()
-        gradients = torch.autograd.grad(flow, list(weights.values()))
+        gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
         return {
             name: (weight.detach() * gradient).abs()
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)

@@ -1,0 +1,122 @@
+"""What a cohort shares, and what it must not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
+from training.context import CohortContext
+from training.trial import run_trial
+
+PROBE = """
+from pruning.criteria.magnitude import Magnitude
+
+SEEN = []
+
+
+class Probe(Magnitude):
+    def __init__(self, sign=1):
+        pass
+
+    def score(self, model, data, generator):
+        SEEN.append((data, generator.initial_seed()))
+        return super().score(model, data, generator)
+"""
+
+TRIAL = TrialConfig(
+    dataset=DatasetConfig(name="digits"),
+    model=ModelConfig(name="mlp", options='{"widths":[8]}'),
+    pruner=PrunerConfig(name="probe_criterion:Probe"),
+    density=Decimal("0.5"),
+    seeds=Seeds(init=0, data=0, prune=0),
+    training=TrainingConfig(epochs=0),
+)
+
+
+@pytest.fixture
+def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What a user's criterion was given, one entry a scoring."""
+    (tmp_path / "probe_criterion.py").write_text(PROBE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import probe_criterion
+
+    yield probe_criterion.SEEN
+    del sys.modules["probe_criterion"]
+
+
+def scorings(seen: list[Any], *configs: TrialConfig) -> int:
+    before = len(seen)
+    context = CohortContext("cpu")
+    for config in configs:
+        run_trial(config, context)
+    return len(seen) - before
+
+
+def changed(part: str, **fields: Any) -> TrialConfig:
+    return replace(TRIAL, **{part: replace(getattr(TRIAL, part), **fields)})
+
+
+def test_trials_that_differ_in_density_schedule_scope_or_training_share_the_first_scoring(seen: list[Any]) -> None:
+    others = [
+        replace(TRIAL, density=Decimal("0.1")),
+        changed("pruner", schedule="linear"),
+        changed("pruner", scope="local"),
+        changed("training", epochs=1),
+    ]
+    assert scorings(seen, TRIAL, *others) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        changed("pruner", options='{"sign":2}'),
+        changed("pruner", source_hash="edited"),
+        changed("pruner", mode="train"),
+        changed("pruner", score_dtype="float64"),
+        changed("seeds", init=1),
+        changed("seeds", prune=1),
+        changed("model", options='{"widths":[9]}'),
+    ],
+)
+def test_trials_that_differ_in_what_scores_depend_on_share_nothing(seen: list[Any], other: TrialConfig) -> None:
+    assert scorings(seen, TRIAL, other, TRIAL) == 3
+
+
+def test_later_rounds_are_scored_every_time_from_a_seed_of_their_own(seen: list[Any]) -> None:
+    config = changed("pruner", iterations=3)
+    assert scorings(seen, config, config) == 3 + 2
+    seeds = [seed for _, seed in seen]
+    assert len(set(seeds[:3])) == 3
+    assert seeds[3:] == seeds[1:3]
+
+
+def test_the_prune_set_is_ten_examples_a_class_of_the_training_set_chosen_by_the_prune_seed(seen: list[Any]) -> None:
+    scorings(seen, TRIAL, changed("seeds", init=5), changed("pruner", options='{"sign":2}'), changed("seeds", prune=5))
+    first, *same, other = [data for data, _ in seen]
+    train = CohortContext("cpu").dataset(TRIAL.dataset).train
+    pool = {
+        (tuple(image.flatten().tolist()), int(label)) for image, label in zip(train.images, train.labels, strict=True)
+    }
+    chosen = {(tuple(i.flatten().tolist()), int(label)) for i, label in zip(first.inputs, first.targets, strict=True)}
+    assert len(chosen) == len(first.targets) == 100
+    assert chosen <= pool
+    assert len(same) == 2
+    assert all(torch.equal(data.inputs, first.inputs) and torch.equal(data.targets, first.targets) for data in same)
+    assert not torch.equal(other.inputs, first.inputs)
+
+
+def test_consecutive_trials_share_one_data_set() -> None:
+    context = CohortContext("cpu")
+    first = context.dataset(DatasetConfig(name="digits"))
+    assert context.dataset(DatasetConfig(name="digits")) is first
+    own = DatasetConfig(name="training.datasets.digits:load")
+    assert context.dataset(own) is not first
+    assert context.dataset(own) is context.dataset(own)

@@ -1,0 +1,262 @@
+"""The experiment: the same bits in any company, failures as records, and the paper's claim on real digits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import torch
+
+from pruning.masks import Masks, count_kept
+from pruning.table import PRUNERS
+from training.build import build_model
+from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
+from training.context import CohortContext
+from training.record import TrialRecord
+from training.trial import prune_model, run_cohort, run_trial
+
+MLP = ModelConfig(name="mlp", options='{"widths":[30,20]}')
+CONVNET = ModelConfig(name="convnet", options='{"widths":[4,6]}')
+
+
+def pruner(name: str, iterations: int | None = None) -> PrunerConfig:
+    """A pruner as the table uses it, in few rounds."""
+    if name == "none":
+        return PrunerConfig(name="none")
+    entry = PRUNERS[name]
+    return PrunerConfig(
+        name=name,
+        iterations=iterations or min(entry.iterations, 4),
+        mode=entry.mode or "eval",
+        score_dtype=entry.score_dtype or "float32",
+    )
+
+
+def trial(
+    name: str = "synflow", density: str = "0.1", *, model: ModelConfig = MLP, seed: int = 0, epochs: int = 1
+) -> TrialConfig:
+    return TrialConfig(
+        dataset=DatasetConfig(name="digits"),
+        model=model,
+        pruner=pruner(name),
+        density=Decimal(density),
+        seeds=Seeds(init=seed, data=seed, prune=seed),
+        training=TrainingConfig(epochs=epochs),
+    )
+
+
+def measured(record: TrialRecord) -> TrialRecord:
+    """The record without what a clock says."""
+    return replace(record, seconds={})
+
+
+def masks_of(config: TrialConfig, context: CohortContext) -> Masks:
+    dataset = context.dataset(config.dataset)
+    model = build_model(
+        config.model,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        init_seed=config.seeds.init,
+    )
+    return prune_model(model, config, context).masks
+
+
+@pytest.fixture
+def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of a user's own, with randomness of its own."""
+    (tmp_path / "users_own_networks.py").write_text(
+        "import numpy as np, torch\n"
+        "from torch import nn\n"
+        "def noisy(*, input_shape, num_classes):\n"
+        "    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.ReLU(), nn.Dropout(0.5), nn.Linear(20, 10))\n"
+        "    model[1].weight.data = torch.from_numpy(np.random.randn(20, 64)).float()\n"
+        "    return model\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "users_own_networks:noisy"
+
+
+def a_cohort() -> list[TrialConfig]:
+    """Neighbours that share scores, and neighbours that must not."""
+    return [
+        *(trial(name, density) for name in PRUNERS for density in ("0.3", "0.05")),
+        trial("synflow", "0.3", seed=1),
+        trial("snip", "0.3", model=CONVNET),
+        trial("none", "1"),
+    ]
+
+
+def test_a_trial_gives_the_same_bits_alone_and_in_a_cohort_in_any_order() -> None:
+    configs = a_cohort()
+    alone = [measured(run_trial(config, CohortContext("cpu"))) for config in configs]
+    assert all(record.error is None for record in alone)
+    together = [measured(record) for record in run_cohort(configs, CohortContext("cpu"))]
+    assert together == alone
+    torch.rand(11)
+    backwards = [measured(record) for record in run_cohort(reversed(configs), CohortContext("cpu"))]
+    assert backwards[::-1] == alone
+
+
+def test_masks_are_the_same_with_and_without_shared_scores() -> None:
+    shared = CohortContext("cpu")
+    for config in [*a_cohort(), *reversed(a_cohort())]:
+        alone, together = masks_of(config, CohortContext("cpu")), masks_of(config, shared)
+        assert all(torch.equal(alone[name], together[name]) for name in alone)
+
+
+def test_a_users_model_with_dropout_and_numpy_weights_gives_the_same_bits_in_any_order(users_module: str) -> None:
+    model = ModelConfig(name=users_module)
+    configs = [trial("snip", "0.3", model=model), trial("random", "0.1"), trial("grasp", "0.3", model=model)]
+    forwards = [measured(record) for record in run_cohort(configs, CohortContext("cpu"))]
+    backwards = [measured(record) for record in run_cohort(configs[::-1], CohortContext("cpu"))]
+    assert forwards == backwards[::-1]
+    assert all(record.error is None for record in forwards)
+
+
+def test_trials_leave_global_randomness_as_it_was() -> None:
+    before = torch.get_rng_state()
+    run_trial(trial("random"), CohortContext("cpu"))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_trial_that_raises_is_a_failed_record_and_the_others_finish() -> None:
+    broken = [
+        trial(model=ModelConfig(name="mlp", options='{"depht":3}')),
+        trial(density="0.0000001"),
+        replace(trial(), dataset=DatasetConfig(name="no_such_module:load")),
+        replace(trial(), pruner=PrunerConfig(name="synflow", mode="training")),
+    ]
+    good = trial("magnitude", "0.2")
+    configs = [config for bad in broken for config in (good, bad)] + [good]
+    records = list(run_cohort(configs, CohortContext("cpu")))
+    assert [record.config for record in records] == configs
+    assert {record.error.type for record in records if record.error} == {
+        "TypeError",
+        "ValueError",
+        "ModuleNotFoundError",
+    }
+    failed = records[1]
+    assert failed.error is not None
+    assert "depht" in failed.error.message
+    assert "Traceback" in failed.error.traceback
+    assert (failed.final, failed.layers, failed.is_connected) == (None, [], None)
+    finished = [measured(record) for record in records[::2]]
+    assert finished == [measured(run_trial(good, CohortContext("cpu")))] * 5
+
+
+def test_an_error_leaves_run_trial_for_debuggers() -> None:
+    with pytest.raises(ValueError, match="leaves none"):
+        run_trial(trial(density="0.0000001"), CohortContext("cpu"))
+
+
+def test_an_interrupted_trial_is_not_a_failed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users_own_stop.py").write_text(
+        "class Stop:\n    def score(self, model, data, generator):\n        raise KeyboardInterrupt\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    interrupted = replace(trial(), pruner=PrunerConfig(name="users_own_stop:Stop"))
+    records = run_cohort([trial("random"), interrupted], CohortContext("cpu"))
+    assert next(records).error is None
+    with pytest.raises(KeyboardInterrupt):
+        next(records)
+
+
+def test_the_record_counts_what_the_masks_keep() -> None:
+    config = trial("snip", "0.05", model=CONVNET)
+    record = run_trial(config, CohortContext("cpu"))
+    masks = masks_of(config, CohortContext("cpu"))
+    assert [(layer.layer, layer.num_weights, layer.kept) for layer in record.layers] == [
+        (name.removesuffix(".weight"), mask.numel(), int(mask.sum())) for name, mask in masks.items()
+    ]
+    assert [layer.position for layer in record.layers] == [0, 1, 2]
+    assert sum(layer.kept for layer in record.layers) == count_kept(masks) == record.rounds[-1].kept == 16  # of 312
+    assert all(0 <= layer.live <= layer.kept for layer in record.layers)
+    assert sum(layer.score_sum for layer in record.layers) == pytest.approx(3 * record.rounds[0].flow, rel=1e-6)
+    assert (record.num_train, record.num_test, record.num_classes) == (1097, 500, 10)
+    assert set(record.seconds) == {"load", "build", "prune", "train"}
+    assert [epoch.epoch for epoch in record.epochs] == [1]
+
+
+def test_without_epochs_the_pruned_network_is_measured_untrained() -> None:
+    record = run_trial(trial(epochs=0), CohortContext("cpu"))
+    assert [epoch.epoch for epoch in record.epochs] == [0]
+    assert record.final is not None
+    assert 0 <= record.final.test_accuracy <= 1
+
+
+def test_the_dense_network_keeps_everything_without_a_round() -> None:
+    record = run_trial(trial("none", "1", epochs=5), CohortContext("cpu"))
+    assert all(layer.kept == layer.live == layer.num_weights for layer in record.layers)
+    assert record.is_connected
+    assert record.rounds == []
+    assert record.final is not None
+    assert record.final.test_accuracy > 0.8
+
+
+def test_the_dense_network_at_another_density_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"pruner 'none' keeps every weight: density 0\.1 needs another pruner"):
+        run_trial(trial("none", "0.1"), CohortContext("cpu"))
+
+
+@pytest.mark.parametrize("model", [MLP, CONVNET], ids=["mlp", "convnet"])
+def test_all_pruners_of_a_seed_start_from_the_same_weights_and_see_the_same_batches(model: ModelConfig) -> None:
+    """At density 1 nothing is removed, so equal weights and batches are exactly equal metrics."""
+    context = CohortContext("cpu")
+    dense, *others = [run_trial(trial(name, "1", model=model), context).epochs for name in ["none", *PRUNERS]]
+    assert others == [dense] * len(PRUNERS)
+    assert run_trial(trial("none", "1", model=model, seed=1), context).epochs != dense
+
+
+@pytest.mark.parametrize("which", ["init", "data", "prune"])
+def test_each_seed_changes_its_own_source_of_randomness_alone(which: str) -> None:
+    config = trial("random", "0.2", epochs=1)
+    other = replace(config, seeds=replace(config.seeds, **{which: 9}))
+    context = CohortContext("cpu")
+    first, second = masks_of(config, context), masks_of(other, context)
+    same_masks = all(torch.equal(first[name], second[name]) for name in first)
+    assert same_masks == (which != "prune")
+    assert run_trial(config, context).epochs != run_trial(other, context).epochs
+
+
+def test_synflow_in_100_rounds_keeps_every_layer_alive_where_others_collapse() -> None:
+    """The paper's claim (figure 1 and 7): iterations and conservation avoid layer-collapse at extreme compression."""
+    network = ModelConfig(name="mlp")
+    total = 64 * 500 + 500 * 500 + 500 * 10
+
+    def run(name: str, iterations: int) -> TrialRecord:
+        config = replace(trial(density="0.0001", model=network), pruner=pruner(name, iterations))
+        record = run_trial(config, CohortContext("cpu"))
+        assert sum(layer.kept for layer in record.layers) == round(total * 0.0001) == 29
+        return record
+
+    iterative = run("synflow", 100)
+    assert iterative.num_collapsed_layers == 0
+    assert iterative.is_connected
+    assert all(layer.live == layer.kept > 0 for layer in iterative.layers)
+    # Figure 7's sufficient condition: no round cut more than the flow R of a layer.
+    assert all(done.score_cut < done.flow for done in iterative.rounds)
+    for name in ("synflow", "magnitude"):
+        collapsed = run(name, 1)
+        assert collapsed.num_collapsed_layers > 0
+        assert not collapsed.is_connected
+        assert sum(layer.live for layer in collapsed.layers) == 0
+        assert collapsed.final is not None
+        assert iterative.final is not None
+        assert iterative.final.test_accuracy > collapsed.final.test_accuracy
+        assert collapsed.final.test_accuracy == pytest.approx(0.1, abs=0.03)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
+@pytest.mark.parametrize("name", [*PRUNERS])
+@pytest.mark.parametrize("model", [MLP, CONVNET], ids=["mlp", "convnet"])
+def test_a_gpu_repeats_bit_for_bit(name: str, model: ModelConfig) -> None:
+    try:
+        first, second = (measured(run_trial(trial(name, "0.1", model=model), CohortContext("cuda"))) for _ in range(2))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert first == second
+    assert first.execution.device == "cuda"
+    assert first.rounds[-1].kept == run_trial(trial(name, "0.1", model=model), CohortContext("cpu")).rounds[-1].kept
