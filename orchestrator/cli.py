@@ -219,8 +219,7 @@ def _run(file: Any, store: Any, options: Any) -> None:
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
     next_step = {
         Exit.DONE: f"All done. Next: prunesweep report {where}",
-        Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; "
-        f"prunesweep resume {where} tries again",
+        Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; prunesweep resume {where} tries again",
         Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",
     }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
     out.print(f"{file.sweep.name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)

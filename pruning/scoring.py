@@ -50,7 +50,7 @@ def score_network(
 
 @contextmanager
 def _global_generators_from(generator: torch.Generator) -> Iterator[None]:
-    """For modules that take no generator (dropout in train mode): seed torch's global ones from it, then restore them."""
+    """Seed torch's global generators from it, for modules that take none (dropout in train mode); then restore them."""
     on_gpu = generator.device.type == "cuda"
     with torch.random.fork_rng(devices=[generator.device] if on_gpu else []):
         torch.default_generator.manual_seed(generator.initial_seed())

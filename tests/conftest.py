@@ -11,6 +11,5 @@ hypothesis.settings.load_profile("prunesweep")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers of these tests; compute in one thread, as trials do."""
+    """Compute in one thread, as trials do."""
     torch.set_num_threads(1)
-    config.addinivalue_line("markers", "gpu: needs a GPU that torch can see; skipped, saying so, where there is none")

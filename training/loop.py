@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from pruning.masks import Masks
 from pruning.prunable import prunable_weights
@@ -22,6 +22,9 @@ from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord
 from training.seeds import generator, global_seed
 
+Removed = list[tuple[nn.Parameter, Tensor]]
+"""Weights, each with a boolean tensor of its shape: True is removed."""
+
 
 def train(
     model: nn.Module, masks: Masks, dataset: Dataset, config: TrainingConfig, order_seed: int
@@ -31,7 +34,8 @@ def train(
     The order of examples in an epoch depends on (order_seed, epoch) alone, and so does dropout: all pruners of a seed
     see the same batches. Without epochs the untrained network is measured, as epoch 0.
     """
-    apply_masks(model, masks)
+    removed = removed_weights(model, masks)
+    zero_removed(removed)
     if config.epochs == 0:
         untrained = evaluate(model, dataset.train)
         yield _record(model, dataset, epoch=0, lr=config.lr, train_loss=untrained.loss if untrained else math.nan)
@@ -42,13 +46,13 @@ def train(
             group["lr"] = lr
         order = torch.randperm(len(dataset.train), generator=generator(order_seed, f"order/{epoch}"))
         with global_seed(order_seed, f"noise/{epoch}", dataset.train.labels.device):
-            train_loss = train_epoch(model, masks, dataset.train, order, config.batch_size, optimizer)
+            train_loss = train_epoch(model, removed, dataset.train, order, config.batch_size, optimizer)
         yield _record(model, dataset, epoch=epoch, lr=lr, train_loss=train_loss)
 
 
 def train_epoch(
     model: nn.Module,
-    masks: Masks,
+    removed: Removed,
     split: Split,
     order: torch.Tensor,
     batch_size: int,
@@ -63,16 +67,22 @@ def train_epoch(
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        apply_masks(model, masks)
+        zero_removed(removed)
         loss_sum += loss.detach().double() * len(batch)
     return float(loss_sum) / len(order)
 
 
+def removed_weights(model: nn.Module, masks: Masks) -> Removed:
+    """The prunable weights of `model` with what `masks` removes of them; layers that lose nothing are left out."""
+    pairs = ((weight, ~masks[name]) for name, weight in prunable_weights(model).items())
+    return [(weight, removed) for weight, removed in pairs if removed.any()]
+
+
 @torch.no_grad()
-def apply_masks(model: nn.Module, masks: Masks) -> None:
+def zero_removed(removed: Removed) -> None:
     """Set removed weights to zero, also where an overflowing step made them infinite or NaN."""
-    for name, weight in prunable_weights(model).items():
-        weight.masked_fill_(~masks[name], 0.0)
+    for weight, gone in removed:
+        weight.masked_fill_(gone, 0.0)
 
 
 def _record(model: nn.Module, dataset: Dataset, *, epoch: int, lr: float, train_loss: float) -> EpochRecord:

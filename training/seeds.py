@@ -34,15 +34,15 @@ def global_seed(seed: int, purpose: str, device: torch.device | str = "cpu") -> 
     """
     on_gpu = torch.device(device).type == "cuda"
     derived = derive_seed(seed, purpose)
-    python_state, numpy_state = random.getstate(), np.random.get_state()
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002  (what users' code draws from)
     try:
         with torch.random.fork_rng(devices=[device] if on_gpu else []):
             torch.default_generator.manual_seed(derived)
             if on_gpu:
                 torch.cuda.manual_seed(derived)
             random.seed(derived)
-            np.random.seed(derived % 2**32)
+            np.random.seed(derived % 2**32)  # noqa: NPY002
             yield
     finally:
         random.setstate(python_state)
-        np.random.set_state(numpy_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002

@@ -94,7 +94,7 @@ TRIALS = pa.schema(
 EPOCHS = pa.schema(
     [
         *_KEY,
-        ("epoch", pa.int64()),  # 1 is the first
+        ("epoch", pa.int64()),  # 1 is the first; 0 alone where nothing was trained
         ("lr", pa.float64()),
         ("train_loss", pa.float64()),
         ("validation_loss", pa.float64()),

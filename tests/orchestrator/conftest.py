@@ -35,7 +35,12 @@ def prunesweep(tmp_path: Path) -> CommandLine:
 
     def run(*arguments: str, check: int = 0, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
-            [sys.executable, "-m", "orchestrator", *arguments], capture_output=True, text=True, cwd=cwd, timeout=250
+            [sys.executable, "-m", "orchestrator", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            timeout=250,
+            check=False,
         )
         assert result.returncode == check, f"exit {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result

@@ -165,7 +165,7 @@ def test_depth_does_not_overflow_or_underflow() -> None:
         nn.InstanceNorm2d(6, affine=True),
         nn.BatchNorm2d(6, track_running_stats=False),
     ],
-    ids=lambda norm: str(norm),
+    ids=str,
 )
 def test_normalisations_that_subtract_a_mean_do_not_hide_paths(norm: nn.Module) -> None:
     model = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), norm, nn.ReLU(), nn.Flatten(), nn.Linear(6 * 64, 3))

@@ -13,7 +13,7 @@ from pruning.prunable import prunable_weights
 from training.config import TrainingConfig
 from training.datasets.contract import Dataset, Split
 from training.evaluate import evaluate
-from training.loop import apply_masks, train, train_epoch
+from training.loop import removed_weights, train, train_epoch, zero_removed
 from training.optimizer import build_optimizer
 from training.seeds import generator
 
@@ -55,7 +55,7 @@ def test_removed_weights_are_exactly_zero_after_every_step(optimizer: str) -> No
     config = TrainingConfig(epochs=1, optimizer=optimizer, lr=0.05, weight_decay=1e-2)
     steps = build_optimizer(model.parameters(), config)
     for batch in torch.arange(50).split(10):
-        train_epoch(model, masks, data.train, batch, 10, steps)
+        train_epoch(model, removed_weights(model, masks), data.train, batch, 10, steps)
         for name, weight in prunable_weights(model).items():
             assert not weight[~masks[name]].any()
             assert weight[masks[name]].all()
@@ -67,7 +67,7 @@ def test_removed_weights_are_zero_even_after_a_step_that_overflows() -> None:
     with torch.no_grad():
         for weight in prunable_weights(model).values():
             weight.fill_(float("nan"))
-    apply_masks(model, masks)
+    zero_removed(removed_weights(model, masks))
     for name, weight in prunable_weights(model).items():
         assert not weight[~masks[name]].any()
         assert weight[masks[name]].isnan().all()
@@ -97,7 +97,7 @@ def test_masking_after_the_step_trains_as_masking_in_the_forward_pass(optimizer:
             total += loss.item() * len(batch)
         expected.append(total / 50)
     assert losses == pytest.approx(expected, rel=1e-12)
-    apply_masks(oracle, masks)
+    zero_removed(removed_weights(oracle, masks))
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(tensor, oracle.state_dict()[name], rtol=1e-10, atol=1e-13)
 
