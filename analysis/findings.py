@@ -15,35 +15,38 @@ from analysis.sparsity import sparsity_text
 
 TOLERANCE = 0.01
 """Accuracy that may be lost while a network still counts as almost as good as the dense one."""
-MOST_PANELS = 4
-"""Beyond this many panels the tables are easier to read than sentences."""
+MOST_SENTENCES = 8
+"""Beyond that, the charts and tables are easier to read than sentences."""
 
 
 def sentences(accuracy: pl.DataFrame, collapsed: pl.DataFrame) -> list[str]:
-    """Findings from the collected `accuracy.table` and `collapse.shares`, panel by panel."""
+    """Findings from the collected `accuracy.table` and `collapse.shares`: collapse first, then accuracy, by panel."""
     found: list[str] = []
-    for (_, model), rows in _panels(collapsed, ["dataset_label", "model_label"]):
-        found += _survival(model, rows)
-    for (_, model, training), rows in _panels(accuracy, PANEL):
-        found += _sparsest_almost_dense(model + (f" ({training})" if training else ""), rows)
-        found += _best_when_sparsest(model + (f" ({training})" if training else ""), rows)
-    return found
+    for (dataset, model), rows in collapsed.partition_by(
+        ["dataset_label", "model_label"], as_dict=True, maintain_order=True
+    ).items():
+        found += _survival(_subject(collapsed, dataset, model), rows)
+    for (dataset, model, training), rows in accuracy.partition_by(PANEL, as_dict=True, maintain_order=True).items():
+        subject = _subject(accuracy, dataset, model, training)
+        found += _sparsest_almost_dense(subject, rows)
+        found += _best_when_sparsest(subject, rows)
+    return found[:MOST_SENTENCES]
 
 
-def _panels(frame: pl.DataFrame, keys: list[str]) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
+def _subject(frame: pl.DataFrame, dataset: str, model: str, training: str = "") -> str:
+    """A panel in words; the data set is named only if there are several."""
     several = frame["dataset_label"].n_unique() > 1
-    parts = frame.partition_by(keys, as_dict=True, maintain_order=True)
-    for key, rows in list(parts.items())[:MOST_PANELS]:
-        model = f"{key[1]} on {key[0]}" if several else key[1]
-        yield (key[0], model, *key[2:]), rows
+    return model + (f" on {dataset}" if several else "") + (f" ({training})" if training else "")
 
 
 def _survival(model: str, rows: pl.DataFrame) -> Iterator[str]:
-    """Who keeps every layer at the sparsest point."""
+    """Who keeps every layer, at the sparsest point that tells pruners apart; at the sparsest of all if none does."""
     measured = rows.filter(pl.col("n") > 0)
     if measured.is_empty() or measured["num_collapsed"].sum() == 0:
         return
-    density = measured["density"].min()
+    some, all_of_them = (pl.col("num_collapsed") > 0).any(), (pl.col("num_collapsed") > 0).all()
+    telling = measured.filter((some & ~all_of_them).over("density"))
+    density = (measured if telling.is_empty() else telling)["density"].min()
     at_end = measured.filter(pl.col("density") == density).sort("collapsed_share", "curve")
     keep = [
         f"{_spoken(row['curve'])} in {row['n']} of {row['n']} runs"
@@ -93,10 +96,12 @@ def _best_when_sparsest(model: str, rows: pl.DataFrame) -> Iterator[str]:
     density = clear["density"].min()
     ranked = measured.filter(pl.col("density") == density).sort("mean_accuracy", "curve", descending=[True, False])
     first = ranked.row(0, named=True)
-    winner = f"{_spoken(first['curve'])} has the highest mean accuracy, {_mean(first)}"
-    text = f"{model}: at {_sparsity(density)} sparsity, {winner}"
-    if ranked.height > 1:
-        text += f"; the next highest mean is {100 * ranked['mean_accuracy'][1]:.1f} %"
+    text = f"{model}: at {_sparsity(density)} sparsity, {_spoken(first['curve'])} "
+    if ranked.height == 1:
+        text += f"has a mean accuracy of {_mean(first)}"
+    else:
+        second = f"{100 * ranked['mean_accuracy'][1]:.1f} %"
+        text += f"has the highest mean accuracy, {_mean(first)}; the next highest mean is {second}"
     yield text + f". Guessing gives {100 * first['chance']:.1f} %."
 
 

@@ -33,9 +33,10 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
 
 def sentence(row: dict[str, Any]) -> str:
     """One row of the collected `table` in words, errors in percentage points."""
+    worst = f"{100 * row['worst_error']:.1f}"
     text = (
-        f"{row['model_label']} on {row['dataset_label']}: "
-        f"an accuracy measured on {row['num_test_images']:,} test images has a standard error of {100 * row['worst_error']:.1f} points at worst (at 50 % accuracy)"
+        f"{row['model_label']} on {row['dataset_label']}: an accuracy measured on {row['num_test_images']:,} test "
+        f"images has a standard error of {worst} points at worst (at 50 % accuracy)"
     )
     if row["dense_accuracy"] is not None:
         text += (

@@ -227,8 +227,10 @@ def _pivots(table: pl.DataFrame, palette: Palette) -> list[dict[str, Any]]:
 
 def _subtitle(counts: dict[str, int]) -> str:
     """All counts in one line; those that may be alarming only if they are not zero."""
-    parts = [f"{counts[f'num_{name}']:,} {name}" for name in ("points", "trials", "folded")]
-    parts += [f"{counts[f'num_{name}']:,} {name}" for name in ("completed", "failed", "missing", "collapsed")]
+    parts = [
+        f"{counts[f'num_{name}s']:,} {name}{'' if counts[f'num_{name}s'] == 1 else 's'}" for name in ("point", "trial")
+    ]
+    parts += [f"{counts[f'num_{name}']:,} {name}" for name in ("folded", "completed", "failed", "missing", "collapsed")]
     if counts["num_diverged"]:
         parts.append(f"{counts['num_diverged']:,} diverged")
     return " · ".join(parts)

@@ -42,7 +42,7 @@ def sparsity_axis(densities: Iterable[float]) -> alt.X:
     axis: dict[str, Any] = {
         "values": ticks,
         "labelExpr": f"{labelled} ? format(100 - 100 / datum.value, '.' + {decimals} + 'f') + ' %' : ''",
-        "labelOverlap": "greedy",
+        "labelOverlap": "parity",
         "labelFlush": False,
         "tickSize": 0,
         "labelPadding": 6,

@@ -153,3 +153,15 @@ def test_findings_say_what_the_rows_say(builder):
         "mlp: at 99.99 % sparsity, synflow has the highest mean accuracy, 97.5 % (95 % interval 97.5 to 97.5, n = 2); "
         "the next highest mean is 10.0 %. Guessing gives 10.0 %.",
     ]
+
+
+def test_findings_look_where_pruners_differ(builder):
+    collapsed = {("synflow", 0.01): 0, ("snip", 0.01): 1, ("synflow", 0.001): 1, ("snip", 0.001): 1}
+    for (pruner, density), count in collapsed.items():
+        builder.both(f"{pruner}{density}", point={"pruner": pruner, "density": density}, collapsed_layers=count)
+    results = scan(builder.write()).results
+    found = findings.sentences(accuracy_room.table(results).collect(), collapse_room.shares(results).collect())
+    assert found[0] == (
+        "At 99 % sparsity, every layer of mlp stays alive with synflow in 1 of 1 runs; "
+        "layers collapse with snip in 1 of 1."
+    )
