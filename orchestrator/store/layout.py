@@ -56,7 +56,11 @@ class Store:
 
     def publish_text(self, text: str, *parts: str) -> None:
         """Write a text file that readers see whole or not at all."""
-        self._publish(lambda stream: stream.write(text.encode()), *parts)
+        self.publish_bytes(text.encode(), *parts)
+
+    def publish_bytes(self, content: bytes, *parts: str) -> None:
+        """Write a file that readers see whole or not at all."""
+        self._publish(lambda stream: stream.write(content), *parts)
 
     def read_text(self, *parts: str) -> str:
         """The text of a published file."""

@@ -1,0 +1,170 @@
+"""How accurate are pruned networks at each sparsity?
+
+Headline: test accuracy after the final epoch, mean over seeds with a Student-t 95 % interval. Collapsed networks stay
+in the mean, for that is what the pruner gives; trials without a usable accuracy cannot be in it and are counted beside.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import altair as alt
+import polars as pl
+from scipy import special
+
+from analysis.palette import Palette
+from analysis.scan import PANEL
+from analysis.sparsity import sparsity_axis, sparsity_texts
+
+CONFIDENCE = 0.95
+PER_CENT = alt.Axis(labelExpr="round(100 * datum.value) + ' %'", tickCount=6, labelPadding=6)
+
+
+def table(results: pl.LazyFrame) -> pl.LazyFrame:
+    """Accuracy by panel, curve and density, sorted from dense to sparse. All accuracies are fractions.
+
+    `n` trials are in `mean_accuracy`, `min_accuracy` and `max_accuracy`; `interval_low` and `interval_high` are null
+    for n < 2 and may leave [0, 1]. `num_collapsed` and `collapsed_share` are of those n. `num_diverged`, `num_failed`
+    and `num_missing` are not in the mean. `chance` is 1 / classes.
+    """
+    usable = pl.col("outcome") == "completed"
+    accuracy = pl.col("final_test_accuracy").filter(usable)
+    n = pl.col("n")
+    half_width = _t_quantile(n) * pl.col("deviation") / n.sqrt()
+    return (
+        results.group_by(*PANEL, "curve", "density")
+        .agg(
+            accuracy.len().cast(pl.Int64).alias("n"),
+            accuracy.mean().alias("mean_accuracy"),
+            accuracy.std().alias("deviation"),
+            accuracy.min().alias("min_accuracy"),
+            accuracy.max().alias("max_accuracy"),
+            (usable & (pl.col("collapsed_layers") > 0)).sum().cast(pl.Int64).alias("num_collapsed"),
+            *(
+                (pl.col("outcome") == outcome).sum().cast(pl.Int64).alias(f"num_{outcome}")
+                for outcome in ("diverged", "failed", "missing")
+            ),
+            (1 / pl.col("num_classes").max()).alias("chance"),
+        )
+        .with_columns(
+            interval_low=pl.col("mean_accuracy") - half_width,
+            interval_high=pl.col("mean_accuracy") + half_width,
+            collapsed_share=pl.when(n > 0).then(pl.col("num_collapsed") / n),
+            sparsity=1 - pl.col("density"),
+            compression_ratio=1 / pl.col("density"),
+        )
+        .select(
+            *PANEL, "curve", "density", "sparsity", "compression_ratio",
+            "n", "mean_accuracy", "interval_low", "interval_high", "min_accuracy", "max_accuracy",
+            "num_collapsed", "collapsed_share", "num_diverged", "num_failed", "num_missing", "chance",
+        )
+        .sort(*PANEL, "curve", "compression_ratio")
+    )  # fmt: skip
+
+
+def _t_quantile(n: pl.Expr) -> pl.Expr:
+    """The two-sided 95 % quantile of Student's t with n - 1 degrees of freedom; null for n < 2."""
+    # special.stdtrit is what stats.t.ppf calls; scipy.stats alone takes longer to import than all of this package
+    quantile = (n - 1).map_batches(
+        lambda freedom: pl.Series(special.stdtrit(freedom.to_numpy(), 0.5 + CONFIDENCE / 2), dtype=pl.Float64),
+        return_dtype=pl.Float64,
+    )
+    return pl.when(n > 1).then(quantile)
+
+
+def chart(accuracy: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
+    """All panels of a collected `table` beside each other, with one legend: a figure for a notebook or a paper."""
+    palette = palette or Palette.of(accuracy["curve"])
+    panels = [
+        panel(rows, palette, title=panel_title(key), width=380)
+        for key, rows in accuracy.partition_by(PANEL, as_dict=True, maintain_order=True).items()
+    ]
+    return alt.concat(*panels, columns=2).add_params(paper())
+
+
+def panel(
+    rows: pl.DataFrame, palette: Palette, *, title: str = "", width: float | Literal["container"] = "container"
+) -> alt.LayerChart:
+    """Accuracy against compression in one panel. Reads the parameter `paper`, the colour behind hollow marks.
+
+    Bands are the intervals. A mark is hollow where at least one of its networks has collapsed.
+    """
+    texts = sparsity_texts(rows["density"])
+    shown = rows.filter(pl.col("n") > 0).with_columns(
+        sparsity_text=pl.col("density").replace_strict(texts, return_dtype=pl.String),
+        collapsed_text=pl.format("{} of {}", "num_collapsed", "n"),
+        interval_text=pl.when(pl.col("interval_low").is_null())
+        .then(pl.lit("none: one run"))
+        .otherwise(pl.concat_str([_percent("interval_low"), pl.lit(" to "), _percent("interval_high"), pl.lit(" %")])),
+        absent=pl.col("num_diverged") + pl.col("num_failed") + pl.col("num_missing"),
+    )
+    x = sparsity_axis(rows["density"])
+    top = max([0.05, *shown["max_accuracy"]])
+    y_scale = alt.Scale(domain=[0, math.ceil(round(10 * top, 6)) / 10], nice=False)
+    y = alt.Y("mean_accuracy:Q", title="test accuracy, final epoch", axis=PER_CENT, scale=y_scale)
+    colour, dash, shape = palette.colour_scale(), palette.dash_scale(), palette.shape_scale()
+    legend: Any = None if width == "container" else alt.Legend(title=None, symbolSize=70, symbolOpacity=1)
+    base = alt.Chart()
+    band = base.mark_area(opacity=0.1, clip=True).encode(
+        x=x,
+        y=alt.Y("interval_low:Q", scale=y_scale),
+        y2="interval_high:Q",
+        color=alt.Color("curve:N", scale=colour, legend=legend),
+    )
+    line = base.mark_line(strokeWidth=1.8).encode(
+        x=x,
+        y=y,
+        color=alt.Color("curve:N", scale=colour, legend=legend),
+        strokeDash=alt.StrokeDash("curve:N", scale=dash, legend=legend),
+    )
+    marks = base.mark_point(size=52, strokeWidth=1.6, opacity=1).encode(
+        x=x,
+        y=y,
+        stroke=alt.Stroke("curve:N", scale=colour, legend=legend),
+        shape=alt.Shape("curve:N", scale=shape, legend=legend),
+        fill=alt.condition(
+            "datum.num_collapsed > 0", alt.value({"expr": "paper"}), alt.Fill("curve:N", scale=colour, legend=None)
+        ),
+        tooltip=[
+            alt.Tooltip("curve:N"),
+            alt.Tooltip("sparsity_text:N", title="sparsity"),
+            alt.Tooltip("mean_accuracy:Q", title="mean accuracy", format=".1%"),
+            alt.Tooltip("interval_text:N", title="95 % interval"),
+            alt.Tooltip("min_accuracy:Q", title="lowest", format=".1%"),
+            alt.Tooltip("max_accuracy:Q", title="highest", format=".1%"),
+            alt.Tooltip("n:Q", title="runs (n)"),
+            alt.Tooltip("collapsed_text:N", title="collapsed"),
+            alt.Tooltip("absent:Q", title="not in the mean"),
+        ],
+    )
+    layers = [*_chance(shown), band, line, marks]
+    # data belong to the whole, not to the layers, so that a filter put on the whole reaches them
+    data = alt.InlineData(values=shown.to_dicts())
+    return alt.LayerChart(data=data, layer=layers, width=width, height=320, title=title)
+
+
+def _chance(shown: pl.DataFrame) -> list[alt.Chart]:
+    """A line at the accuracy of guessing, where it is known."""
+    level = shown["chance"].max()
+    if level is None:
+        return []
+    base = alt.Chart(alt.InlineData(values=[{"chance": level, "text": "chance"}])).encode(y="chance:Q")
+    rule = base.mark_rule(strokeDash=[3, 3], opacity=0.6, color="#888888")
+    text = base.mark_text(align="left", baseline="bottom", dx=4, dy=-2, fontSize=11, color="#888888")
+    return [rule, text.encode(x=alt.value(0), text="text:N")]
+
+
+def paper(colour: str = "white") -> alt.Parameter:
+    """The parameter that fills hollow marks: the colour of the page."""
+    return alt.param(name="paper", value=colour)
+
+
+def panel_title(key: tuple[Any, ...]) -> str:
+    """A panel's labels in one line."""
+    dataset, model, training = key
+    return f"{model} on {dataset}" + (f", {training}" if training else "")
+
+
+def _percent(column: str) -> pl.Expr:
+    return (100 * pl.col(column)).round(1).cast(pl.String)

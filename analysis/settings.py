@@ -1,0 +1,35 @@
+"""What was run, and by what? The settings of the sweep and the versions and machines that the trials recorded."""
+
+from __future__ import annotations
+
+import polars as pl
+
+SETTINGS = [
+    "dataset", "dataset_options", "model", "model_options",
+    "pruner", "pruner_options", "iterations", "schedule", "scope", "mode", "score_dtype",
+    "density_literal", "seed_init", "seed_data", "seed_prune",
+    "epochs", "optimizer", "lr", "momentum", "weight_decay", "batch_size", "lr_drops", "lr_drop_factor",
+]  # fmt: skip
+ENVIRONMENT = [
+    "prunesweep_version", "numerics_version", "torch_version", "python_version", "git_commit", "git_dirty",
+    "device", "dtype", "engine", "threads", "host",
+]  # fmt: skip
+
+
+def table(points: pl.LazyFrame) -> pl.LazyFrame:
+    """Each setting of the grid with its distinct values as text, in the order of the configuration."""
+    return _values(points, SETTINGS)
+
+
+def environment(trials: pl.LazyFrame) -> pl.LazyFrame:
+    """Each recorded property of code and machine with its distinct values as text; a null (outside git) is left out."""
+    return _values(trials, ENVIRONMENT)
+
+
+def _values(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:
+    """Columns `name`, `values` (sorted, as text) and `num_values`, one row a column of `frame`."""
+    return (
+        frame.select(pl.col(name).unique().drop_nulls().sort().cast(pl.String).implode() for name in columns)
+        .unpivot(variable_name="name", value_name="values")
+        .with_columns(pl.col("values").list.len().cast(pl.Int64).alias("num_values"))
+    )

@@ -1,0 +1,117 @@
+import polars as pl
+
+from analysis.scan import scan
+
+
+def curves(root):
+    return scan(root).results.select("pruner", "iterations", "curve").unique().sort("curve").collect().rows()
+
+
+def test_a_curve_is_named_after_its_pruner_alone_where_it_has_one_setting(builder):
+    builder.point("a", pruner="synflow", iterations=100)
+    builder.point("b", pruner="magnitude", iterations=1)
+    assert curves(builder.write()) == [("magnitude", 1, "magnitude"), ("synflow", 100, "synflow")]
+
+
+def test_only_varying_settings_enter_a_curves_name(builder):
+    builder.point("a", pruner="synflow", iterations=1)
+    builder.point("b", pruner="synflow", iterations=100)
+    builder.point("c", pruner="snip", scope="global", mode="eval", score_dtype="float32", schedule="exponential")
+    builder.point("d", pruner="snip", scope="local", mode="train", score_dtype="float64", schedule="linear")
+    builder.point("e", pruner="grasp", pruner_options='{"temperature":100}')
+    builder.point("f", pruner="grasp", pruner_options="{}")
+    assert [name for _, _, name in curves(builder.write())] == [
+        "grasp, default options",
+        "grasp, temperature 100",
+        "snip, exponential, global, eval mode, float32",
+        "snip, linear, local, train mode, float64",
+        "synflow, 1 round",
+        "synflow, 100 rounds",
+    ]
+
+
+def test_options_that_read_alike_stay_two_curves(builder):
+    builder.point("a", pruner="mine:P", pruner_options='{"k":1}')
+    builder.point("b", pruner="mine:P", pruner_options='{"k":"1"}')
+    assert [name for _, _, name in curves(builder.write())] == ['mine:P, k 1 {"k":"1"}', 'mine:P, k 1 {"k":1}']
+
+
+def test_models_and_training_are_labelled_only_where_they_vary(builder):
+    builder.point("a", model="mlp", model_options='{"width":8}', lr=0.1)
+    builder.point("b", model="mlp", model_options='{"width":16}', lr=0.1)
+    builder.point("c", model="convnet", lr=0.1, epochs=20)
+    builder.point("d", model="convnet", lr=0.01, epochs=40)
+    labels = ["model_label", "training_label"]
+    assert scan(builder.write()).results.select(labels).unique().sort(labels).collect().rows() == [
+        ("convnet", "20 epochs, lr 0.1"),
+        ("convnet", "40 epochs, lr 0.01"),
+        ("mlp, width 16", ""),
+        ("mlp, width 8", ""),
+    ]
+
+
+def test_each_model_may_have_its_own_learning_rate_without_a_label(builder):
+    builder.point("a", model="mlp", lr=0.1)
+    builder.point("b", model="convnet", lr=0.01)
+    assert scan(builder.write()).results.collect()["training_label"].to_list() == ["", ""]
+
+
+def test_a_shared_dense_trial_stands_under_every_pruner_with_that_pruners_settings(builder):
+    builder.point("dense", pruner="synflow", iterations=100, density=1.0)
+    builder.point("dense", pruner="snip", iterations=1, density=1.0)
+    builder.trial("dense", pruner="none", density=1.0, final_test_accuracy=0.75)
+    rows = scan(builder.write()).results.select("curve", "iterations", "final_test_accuracy").collect().rows()
+    assert rows == [("snip", 1, 0.75), ("synflow", 100, 0.75)]
+
+
+def test_points_of_two_versions_of_a_sweep_count_once(builder):
+    builder.point("a", sweep_hash="old")
+    builder.point("a", sweep_hash="new")
+    builder.point("b", sweep_hash="new", seed=1)
+    store = scan(builder.write())
+    assert store.points.collect().height == 2
+    assert store.results.collect()["trial_id"].to_list() == ["a", "b"]
+
+
+def test_a_trial_that_folds_two_seeds_is_one_observation(builder):
+    builder.point("a", density=1.0, seed_prune=0)
+    builder.point("a", density=1.0, seed_prune=1)
+    store = scan(builder.write())
+    assert (store.points.collect().height, store.results.collect().height) == (2, 1)
+
+
+def test_outcomes_tell_completed_diverged_failed_and_missing_apart(builder):
+    builder.both("a", point={"seed": 0})
+    builder.both("b", point={"seed": 1}, final_test_loss=float("nan"))
+    builder.both("c", point={"seed": 2}, error=("ValueError", "no"))
+    builder.point("d", seed=3)
+    rows = scan(builder.write()).results.select("trial_id", "status", "outcome").collect().rows()
+    assert rows == [
+        ("a", "completed", "completed"),
+        ("b", "completed", "diverged"),
+        ("c", "failed", "failed"),
+        ("d", "missing", "missing"),
+    ]
+
+
+def test_the_completed_attempt_with_the_smallest_id_counts(builder):
+    builder.point("a")
+    builder.trial("a", attempt=1, attempt_id="z", error=("OSError", "disk"))
+    builder.trial("a", attempt=3, attempt_id="y", final_test_accuracy=0.3)
+    builder.trial("a", attempt=2, attempt_id="x", final_test_accuracy=0.2)
+    row = scan(builder.write()).results.select("status", "final_test_accuracy").collect().rows()
+    assert row == [("completed", 0.2)]
+
+
+def test_children_of_attempts_that_do_not_count_are_not_seen(builder):
+    builder.point("a")
+    builder.orphans("a", "killed", {"first": (10, 1)})
+    builder.trial("a", attempt_id="lost", error=("OSError", "disk"), layers={"first": (10, 2)})
+    builder.trial("a", attempt=2, attempt_id="won", layers={"first": (10, 3)})
+    assert scan(builder.write()).layers.select("attempt_id", "kept").collect().rows() == [("won", 3)]
+
+
+def test_an_empty_place_gives_empty_tables(tmp_path):
+    store = scan(tmp_path / "nowhere")
+    assert store.results.collect().height == 0
+    assert isinstance(store.trials, pl.LazyFrame)
