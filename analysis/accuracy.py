@@ -13,9 +13,10 @@ import altair as alt
 import polars as pl
 from scipy import special
 
+from analysis.axis import sparsity_axis
 from analysis.palette import Palette
 from analysis.scan import PANEL
-from analysis.sparsity import sparsity_axis, sparsity_texts
+from analysis.sparsity import sparsity_texts
 
 CONFIDENCE = 0.95
 PER_CENT = alt.Axis(labelExpr="round(100 * datum.value) + ' %'", tickCount=6, labelPadding=6)

@@ -16,8 +16,9 @@ from typing import Literal
 import altair as alt
 import polars as pl
 
+from analysis.axis import sparsity_axis
 from analysis.palette import Palette
-from analysis.sparsity import sparsity_axis, sparsity_texts
+from analysis.sparsity import sparsity_texts
 
 _PANEL = ["dataset_label", "model_label"]  # masks are made before training: its settings cannot matter
 MOST_CELLS_WITH_TEXT = 13

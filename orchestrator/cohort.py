@@ -168,13 +168,12 @@ class CohortRunner:
             if trial.trial_id in committed:
                 continue
             crashes = self._crashes(trial.trial_id)
-            attempt = trial.attempt + crashes
             if crashes >= self._settings.max_attempts:
-                yield trial, attempt, self._crashed(trial, crashes)
+                yield trial, trial.attempt + crashes - 1, self._crashed(trial, crashes)
                 continue
             self._mark({"trial_id": trial.trial_id, "node_id": self._node_id})
-            for _, _, record in self._attempts_at([trial]):
-                yield trial, attempt, record
+            for _, attempt, record in self._attempts_at([trial]):
+                yield trial, attempt + crashes, record
 
     def _crashed(self, trial: PlannedTrial, crashes: int) -> TrialRecord:
         message = (

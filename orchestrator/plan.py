@@ -85,7 +85,7 @@ def points(file: SweepFile) -> Iterator[tuple[TrialConfig, TrialConfig, str, str
 
 
 def publish_points(file: SweepFile, store: Store) -> None:
-    """Write the sweep's grid to the store, replacing what an earlier state of the user's code had named."""
+    """Write the sweep's grid to the store, in place of the grid that an earlier version of its file or code had."""
     common = {"sweep": file.sweep.name, "sweep_hash": file.hash}
     batches: list[pa.Table] = []
     rows = []
@@ -95,7 +95,7 @@ def publish_points(file: SweepFile, store: Store) -> None:
             batches.append(pa.Table.from_pylist(rows, schema=POINTS))
             rows = []
     batches.append(pa.Table.from_pylist(rows, schema=POINTS))
-    store.publish_table(pa.concat_tables(batches), "points", f"{file.hash}.parquet")
+    store.publish_table(pa.concat_tables(batches), "points", f"{file.sweep.name}.parquet")
 
 
 def _known(store: Store) -> dict[str, tuple[str, int]]:

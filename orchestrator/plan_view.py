@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from analysis.sparsity import sparsity_texts
 from orchestrator.plan import Plan
 from orchestrator.sweepfile import SweepFile
 
@@ -78,25 +79,16 @@ def show_plan(file: SweepFile, plan: Plan, console: Console) -> None:
     table = Table("axis", "values (points)", box=None, header_style="dim")
     for axis, values in plan.axes.items():
         if axis == "density":
-            shown = [f"{format_sparsity(Decimal(value))} ({count:,})" for value, count in values.items()]
+            texts = sparsity_texts(float(value) for value in values)
+            shown = [f"{texts[float(value)]} ({count:,})" for value, count in values.items()]
             table.add_row("sparsity", ", ".join(shown))
         else:
             table.add_row(axis, ", ".join(f"{value} ({count:,})" for value, count in values.items()))
     console.print(table)
     for one in beyond_maximal(file, plan):
-        beyond = ", ".join(format_sparsity(density) for density in one.densities)
+        beyond = ", ".join(sparsity_texts(float(density) for density in one.densities).values())
         console.print(
             f"[yellow]beyond maximal compression[/] of {one.model} on {one.dataset} "
             f"({one.maximal_compression:,.0f}x): {beyond}: fewer weights than layers, so some layer must be empty",
             highlight=False,
         )
-
-
-def format_sparsity(density: Decimal) -> str:
-    """Sparsity in per cent, to two significant digits of the density: 99.99 % is never rounded to 100 %.
-
-    >>> format_sparsity(Decimal("0.0001")), format_sparsity(Decimal("0.0316227766017"))
-    ('99.99 %', '96.84 %')
-    """
-    digits = max(0, -density.adjusted() - 1) + 1
-    return f"{100 * (1 - density):.{digits}f}".rstrip("0").rstrip(".") + " %"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 from rich.table import Table
 
+from analysis.sparsity import sparsity_texts
 from orchestrator.errors import BadInput
-from orchestrator.plan_view import format_sparsity
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_points, scan_trials
 
-AXES = ("dataset", "model", "pruner", "density_literal")
+AXES = ("dataset", "model", "pruner", "density")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +60,7 @@ def read_status(store: Store) -> Status:
     trials = scan_trials(store).select(columns).collect()
     joined = asked.join(trials, on="trial_id", how="left")
     axes = {
-        "sparsity" if axis == "density_literal" else axis: {
-            format_sparsity(Decimal(value)) if axis == "density_literal" else str(value): _count(part)
-            for (value,), part in joined.group_by(axis, maintain_order=True)
-        }
+        axis: {str(value): _count(part) for (value,), part in joined.group_by(axis, maintain_order=True)}
         for axis in AXES
     }
     failed = joined.unique("trial_id").filter(pl.col("status") == "failed")
@@ -89,7 +85,10 @@ def show_status(status: Status, store: Store, console: Console) -> None:
     table = Table("axis", "value", box=None, header_style="dim")
     for heading in ("completed", "collapsed", "failed", "missing"):
         table.add_column(heading, justify="right")
-    for axis, values in status.axes.items():
+    sparsities = sparsity_texts(float(value) for value in status.axes["density"])
+    axes = dict(status.axes)
+    axes["sparsity"] = {sparsities[float(value)]: counts for value, counts in axes.pop("density").items()}
+    for axis, values in axes.items():
         for index, (value, counts) in enumerate(values.items()):
             numbers = (counts.completed, counts.collapsed, counts.failed, counts.missing)
             table.add_row("" if index else axis, value, *(f"{number:,}" if number else "·" for number in numbers))

@@ -2,7 +2,8 @@
 
 `trials`  one row an attempt; readers see one row a trial (`read.py`)
 `epochs`, `layers`, `rounds`  rows of an attempt's training, masks and pruning
-`points`  which trial answers each point of a sweep's grid; equal trials are run once and share an id
+`points`  which trial answers each point of a sweep's grid; equal trials are run once and share an id. One file a
+          sweep: a new version of a sweep file replaces the grid, never the trials
 
 Every row of the first four carries (trial_id, attempt_id). Accuracies and densities are fractions.
 """

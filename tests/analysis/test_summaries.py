@@ -26,15 +26,8 @@ def test_progress_counts_each_trial_once(builder):
         "num_missing": 1,
         "num_diverged": 1,
         "num_collapsed": 1,
-        "num_repeated": 0,
         "num_folded": 1,
     }
-
-
-def test_a_point_with_two_trials_is_reported(builder):
-    builder.point("before", sweep_hash="old")
-    builder.point("after", sweep_hash="new")
-    assert progress.table(scan(builder.write())).collect()["num_repeated"].to_list() == [1]
 
 
 def test_failures_are_grouped_by_cause(builder):
