@@ -12,7 +12,7 @@ import shlex
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -38,12 +38,17 @@ ResultsDir = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Slots = Annotated[int, typer.Option(min=1, help="Trials at a time on this machine. Default: its cores.")]
 Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or host:port. Default: one of our own.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Where trials run; auto takes a GPU if there is one.")
+]
 GpusPerTrial = Annotated[float, typer.Option(min=0, help="GPUs each slot reserves, e.g. 0.25 for four trials a GPU.")]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
 
 TYPER_INTERRUPTED = 130
 """What typer exits with on Ctrl-C."""
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+"""System errors that are about the place where results go."""
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -202,9 +207,9 @@ def run_command(arguments: list[str]) -> int:  # noqa: PLR0911  (one return an e
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return 2
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in UNWRITABLE:
             return _our_fault()
-        err.print(f"{error}: free space or choose another place with --results.", style="red", markup=False)
+        err.print(f"{error}: make room or choose another place with --results", style="red", markup=False)
         return 2
     except Exception:
         return _our_fault()

@@ -15,6 +15,7 @@ import os
 import signal
 import tempfile
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -78,10 +79,9 @@ class CohortTrainable(Trainable):
     """One cohort as Ray Tune sees it: a few seconds of trials a step."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Open the cohort."""
-        self._runner = CohortRunner(
-            Cohort(**config["cohort"]), node_id=ray.get_runtime_context().get_node_id(), is_node_alive=_is_node_alive
-        )
+        """Take a cohort; it is opened by the first step."""
+        self._cohort = Cohort(**config["cohort"])
+        self._runner: CohortRunner | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next cohort in this process."""
@@ -89,16 +89,27 @@ class CohortTrainable(Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Commit a few seconds of trials."""
-        progress = self._runner.step()
-        return {"done": progress.finished, "progress": asdict(progress)}
+        """Commit a few seconds of trials.
+
+        Trials' errors are rows; an error that arrives here is the harness's (a full disk, a bug of ours). It ends the
+        cohort and is reported: raised, it would look to Tune like a dead process and be repeated 20 times.
+        """
+        try:
+            if self._runner is None:
+                node_id = ray.get_runtime_context().get_node_id()
+                self._runner = CohortRunner(self._cohort, node_id=node_id, is_node_alive=_is_node_alive)
+            progress = self._runner.step()
+        except Exception:
+            return {"done": True, "progress": asdict(Progress()), "error": traceback.format_exc()}
+        return {"done": progress.finished, "progress": asdict(progress), "error": ""}
 
 
 def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDisplay) -> list[str]:
-    """Run every cohort; return the errors of those that Tune gave up.
+    """Run every cohort; return the errors of those that did not get to their end.
 
     What is committed is in the store, whatever happens here. Returns early, without error, when interrupted.
     """
+    report = _Report(display)
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
         tuner = Tuner(
             with_resources(CohortTrainable, {"cpu": 1, "gpu": cluster.gpus_per_trial}),
@@ -109,13 +120,13 @@ def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDispla
                 storage_path=scratch,
                 failure_config=FailureConfig(max_failures=MAX_COHORT_FAILURES),
                 checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[_Report(display)],
+                callbacks=[report],
                 verbose=0,
             ),
         )
         with _stopping_gently(display):
             results = tuner.fit()
-        return [str(error) for error in results.errors]
+        return report.errors + [str(error) for error in results.errors]
 
 
 class _Report(Callback):
@@ -124,6 +135,7 @@ class _Report(Callback):
     def __init__(self, display: ProgressDisplay) -> None:
         self._display = display
         self._running: set[str] = set()
+        self.errors: list[str] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks into a state it would restore from; ours is a screen, and nothing is restored."""
@@ -137,6 +149,8 @@ class _Report(Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         self._display.advance(Progress(**result["progress"]))
+        if result["error"]:
+            self.errors.append(result["error"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._running.discard(trial.trial_id)

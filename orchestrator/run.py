@@ -55,6 +55,7 @@ class RunOptions:
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
+    _check_device(options)
     plan = make_plan(file, store, retry_failed=options.retry_failed)
     save_sweep(file, store)
     while plan.to_run:
@@ -125,6 +126,17 @@ def _run_once(file: SweepFile, store: Store, plan: Plan, options: RunOptions, co
             return run_cohorts(cohorts, cluster, display)
     finally:
         store.remove_folder("runs", run_id)
+
+
+def _check_device(options: RunOptions) -> None:
+    """On a Ray of our own, refuse at once what every trial would refuse."""
+    if options.device == "cuda" and options.address == "local":
+        from training.device import prepare_device
+
+        try:
+            prepare_device(options.device)
+        except ValueError as error:
+            raise BadInput(str(error)) from None
 
 
 def _provenance(folder: Path, run_id: str) -> Provenance:

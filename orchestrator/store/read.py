@@ -8,7 +8,6 @@ function of the rows: completed beats failed; among completed the smallest attem
 from __future__ import annotations
 
 import polars as pl
-import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 
 from orchestrator.store.layout import Store
@@ -23,6 +22,8 @@ def scan_table(store: Store, table: str) -> pl.LazyFrame:
         return empty
     if isinstance(store.filesystem, pafs.LocalFileSystem):
         return pl.scan_parquet(files, schema=empty.collect_schema(), missing_columns="insert", extra_columns="ignore")
+    import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
+
     dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
     return pl.scan_pyarrow_dataset(dataset)
 
