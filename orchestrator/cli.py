@@ -41,7 +41,10 @@ Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or hos
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where trials run; auto takes a GPU if there is one.")
 ]
-GpusPerTrial = Annotated[float, typer.Option(min=0, help="GPUs each slot reserves, e.g. 0.25 for four trials a GPU.")]
+GpusPerTrial = Annotated[
+    float | None,
+    typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
+]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
 
 TYPER_INTERRUPTED = 130
@@ -75,7 +78,7 @@ def run(
     slots: Slots = CORES,
     address: Address = "local",
     device: Device = "auto",
-    gpus_per_trial: GpusPerTrial = 0.0,
+    gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
@@ -95,7 +98,7 @@ def resume(
     slots: Slots = CORES,
     address: Address = "local",
     device: Device = "auto",
-    gpus_per_trial: GpusPerTrial = 0.0,
+    gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""

@@ -27,7 +27,6 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # with verbose=0, the one that
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # results go to the store; this halves driver time
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a user's relative paths keep their meaning
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # CPU trials see the GPUs that the user left visible
 
 import ray
 from ray.tune import (
@@ -56,7 +55,10 @@ class Cluster:
     """"local" starts a Ray of our own; "auto" or host:port joins a running one."""
     slots: int = 1
     """Trials at a time on a Ray of our own; a running cluster knows its own size."""
-    gpus_per_trial: float = 0.0
+    gpus_per_trial: float | None = None
+    """GPUs that each slot reserves; None is one where the cluster has any. Fractions share a GPU's time, not its
+    memory: how many networks fit is the user's to say."""
+    use_gpus: bool = True
 
 
 class ProgressDisplay(Protocol):
@@ -112,7 +114,7 @@ def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDispla
     report = _Report(display)
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
         tuner = Tuner(
-            with_resources(CohortTrainable, {"cpu": 1, "gpu": cluster.gpus_per_trial}),
+            with_resources(CohortTrainable, {"cpu": 1, "gpu": _gpus_per_trial(cluster)}),
             param_space={"cohort": grid_search([asdict(cohort) for cohort in cohorts])},
             tune_config=TuneConfig(reuse_actors=True),
             run_config=RunConfig(
@@ -214,6 +216,14 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _gpus_per_trial(cluster: Cluster) -> float:
+    if not cluster.use_gpus:
+        return 0.0
+    if cluster.gpus_per_trial is not None:
+        return cluster.gpus_per_trial
+    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
 
 
 def _is_node_alive(node_id: str) -> bool:

@@ -48,7 +48,7 @@ class RunOptions:
     address: str = "local"
     slots: int = 1
     device: str = "auto"
-    gpus_per_trial: float = 0.0
+    gpus_per_trial: float | None = None
     max_attempts: int = 3
     retry_failed: bool = False
 
@@ -120,7 +120,12 @@ def _run_once(file: SweepFile, store: Store, plan: Plan, options: RunOptions, co
     )
     publish_run(store, settings, plan.to_run)
     cohorts = split_cohorts(plan.to_run, location=store.location, run_id=run_id, slots=options.slots)
-    cluster = Cluster(address=options.address, slots=options.slots, gpus_per_trial=options.gpus_per_trial)
+    cluster = Cluster(
+        address=options.address,
+        slots=options.slots,
+        gpus_per_trial=options.gpus_per_trial,
+        use_gpus=options.device != "cpu",
+    )
     try:
         with RunDisplay(len(plan.to_run), console) as display:
             return run_cohorts(cohorts, cluster, display)
