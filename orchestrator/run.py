@@ -117,6 +117,7 @@ def _run_once(file: SweepFile, store: Store, plan: Plan, options: RunOptions, co
         user_folder=str(file.folder),
         device=options.device,
         max_attempts=options.max_attempts,
+        save_masks=file.sweep.save_masks,
     )
     publish_run(store, settings, plan.to_run)
     cohorts = split_cohorts(plan.to_run, location=store.location, run_id=run_id, slots=options.slots)

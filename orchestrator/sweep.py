@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -171,6 +173,12 @@ class ModelSpec(_Choice):
     known = MODELS
 
 
+def _lone_list_is_one_schedule(value: Any) -> Any:
+    """`schedule: [0.5, 0.2]` is one schedule of two stops, not an axis of two numbers."""
+    is_list = isinstance(value, list) and value
+    return [value] if is_list and all(isinstance(one, int | float) for one in value) else value
+
+
 class PrunerSpec(_Choice):
     """A pruner with axes of its own. What is left out takes the pruner's defaults (`prunesweep show pruners`)."""
 
@@ -179,14 +187,31 @@ class PrunerSpec(_Choice):
 
     iterations: Axis[Annotated[int, Field(ge=1, le=100_000)]] | None = None
     """Rounds of scoring and pruning."""
-    schedule: Axis[Literal["exponential", "linear"]] = ["exponential"]
-    """Densities between the first and the last round."""
+    schedule: Annotated[
+        Axis[Literal["exponential", "linear"] | list[Annotated[float, Field(gt=0, lt=1)]]],
+        BeforeValidator(_lone_list_is_one_schedule),
+    ] = ["exponential"]
+    """Densities between the first and the last round: exponential, linear, or the densities to stop at, falling."""
     scope: Axis[Literal["global", "local"]] = ["global"]
     """global: all layers ranked together; local: the same density in every layer."""
     mode: Axis[Literal["eval", "train"]] | None = None
     """BatchNorm's mode while scoring."""
     score_dtype: Axis[Literal["float32", "float64"]] | None = None
     """Precision of scoring."""
+    ablation: Axis[Literal["none", "shuffle", "reinitialise", "invert"]] = ["none"]
+    """shuffle the mask inside each layer, reinitialise the weights after pruning, or invert the scores."""
+
+    @model_validator(mode="after")
+    def _schedules_are_sound(self) -> PrunerSpec:
+        spelled_out = [one for one in self.schedule if isinstance(one, list)]
+        for stops in spelled_out:
+            if not stops or any(a <= b for a, b in pairwise(stops)):
+                raise PydanticCustomError("schedule", "a list of densities to stop at falls from round to round")
+        if self.iterations is not None and len(spelled_out) == len(self.schedule):
+            raise PydanticCustomError(
+                "schedule", "iterations is set, but a list of densities has as many rounds as it says: remove one"
+            )
+        return self
 
 
 class SeedSpec(_Strict):
@@ -265,6 +290,8 @@ class Sweep(_Strict):
     """log10(1 / density), at least 0: 4 is 99.99 % sparsity."""
     seed: SeedSpec = SeedSpec(count=1)
     training: TrainingSpec
+    save_masks: bool = False
+    """Keep every trial's masks, eight weights a byte. Does not make a trial that is done run again."""
 
     @field_validator("name")
     @classmethod

@@ -69,6 +69,17 @@ class LayerRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MaskRecord:
+    """The mask of one prunable layer."""
+
+    layer: str
+    position: int
+    shape: list[int]
+    bits: bytes
+    """`pruning.packing.pack` of the mask: 1 is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialError:
     """Why a trial failed."""
 
@@ -96,6 +107,8 @@ class TrialRecord:
     num_classes: int | None = None
     layers: list[LayerRecord] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    masks: list[MaskRecord] = field(default_factory=list)
+    """Empty unless the sweep asks for masks."""
     epochs: list[EpochRecord] = field(default_factory=list)
     """Epochs 1 to the last; epoch 0 alone, untrained, where the training has no epochs."""
     is_connected: bool | None = None

@@ -44,7 +44,7 @@ def scan_trials(store: Store) -> pl.LazyFrame:
 
 
 def scan_children(store: Store, table: str) -> pl.LazyFrame:
-    """Rows of `epochs`, `layers` or `rounds` that belong to the attempts that count."""
+    """Rows of `epochs`, `layers`, `rounds` or `masks` that belong to the attempts that count."""
     winners = scan_trials(store).select("trial_id", "attempt_id")
     return scan_table(store, table).join(winners, on=["trial_id", "attempt_id"], how="semi")
 
