@@ -1,36 +1,20 @@
 """Pretrained weights from a local file. Nothing is downloaded and nothing in the file is executed.
 
-Two kinds are read: `.safetensors`, parsed here (the format is a length, a JSON header and raw little-endian bytes, so
-no dependency is needed), and `.pt` or `.pth` through torch's restricted loader. Names and shapes must match the model
-exactly: a silently skipped layer would train from scratch under the name of a pretrained network.
+Two kinds are read: `.safetensors`, and `.pt` or `.pth` through torch's restricted loader. Names and shapes must match
+the model exactly: a silently skipped layer would train from scratch under the name of a pretrained network.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 Model = TypeVar("Model", bound=nn.Module)
-
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
 
 
 def with_weights(model: Model, path: str | None) -> Model:
@@ -84,25 +68,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    content = bytearray(path.read_bytes())  # writable, so that tensors may share it
-    header_size = int.from_bytes(content[:8], "little")
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
-        header = json.loads(content[8 : 8 + header_size])
-        entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        return {name: _tensor(content, 8 + header_size, entry) for name, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: damaged or not a safetensors file ({error!r})") from error
-
-
-def _tensor(content: bytearray, start: int, entry: Mapping[str, Any]) -> Tensor:
-    dtype, shape, (begin, end) = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
-    count = math.prod(shape)
-    if not 0 <= begin <= end <= len(content) - start or end - begin != count * dtype.itemsize:
-        raise ValueError(f"bytes {begin} to {end} are not {count} of {entry['dtype']}")
-    if count == 0:
-        return torch.empty(shape, dtype=dtype)
-    # A copy: the format does not promise that a tensor starts at a multiple of its item's size.
-    return torch.frombuffer(bytearray(content[start + begin : start + end]), dtype=dtype).view(shape)
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path}: damaged or not a safetensors file ({error})") from error
 
 
 def _few(names: set[str]) -> str:

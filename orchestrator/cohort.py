@@ -188,8 +188,10 @@ class CohortRunner:
         """Refuse to record new code's result under the id of the code that was planned."""
         parts: tuple[Named, ...] = (config.dataset, config.model, config.pruner)
         for part in parts:
-            if part.source_hash and UserCode(self._user_code.folder).source_hash(part.name) != part.source_hash:
-                raise RuntimeError(f"the source of {part.name} changed after this run was planned: run the sweep again")
+            if not part.source_hash:
+                continue
+            if UserCode(self._user_code.folder).content_hash(part.name, part.kwargs) != part.source_hash:
+                raise RuntimeError(f"what {part.name} reads changed after this run was planned: run the sweep again")
 
     def _markers(self) -> list[str]:
         prefix = f"{self._cohort.label}-"

@@ -29,12 +29,12 @@ def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
     """Every point of the grid as asked for, before folding. Raises BadInput for code that cannot be found."""
     densities = sweep.densities
     datasets = [
-        DatasetConfig(name=name, options=_options(spec), source_hash=_source(name, user_code))
+        DatasetConfig(name=name, options=_options(spec), source_hash=user_code.content_hash(name, spec.options))
         for spec in sweep.dataset
         for name in spec.name
     ]
     models = [
-        ModelConfig(name=name, options=_options(spec), source_hash=_source(name, user_code))
+        ModelConfig(name=name, options=_options(spec), source_hash=user_code.content_hash(name, spec.options))
         for spec in sweep.model
         for name in spec.name
     ]
@@ -62,7 +62,7 @@ def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
             yield PrunerConfig(
                 name=name,
                 options=_options(spec),
-                source_hash=_source(name, user_code),
+                source_hash=user_code.content_hash(name, spec.options),
                 # a list of stops has as many rounds as stops above the target, and one more to it
                 iterations=len(schedule) + 1 if isinstance(schedule, list) else iterations,
                 schedule=",".join(f"{Decimal(str(stop)):f}" for stop in schedule)
@@ -112,7 +112,3 @@ def _options(spec: DatasetSpec | ModelSpec | PrunerSpec) -> str:
         return options_text(spec.options)
     except (TypeError, ValueError) as error:
         raise BadInput(f"{spec.kind} {', '.join(spec.name)}: an option has no stable text form: {error}") from None
-
-
-def _source(name: str, user_code: UserCode) -> str:
-    return user_code.source_hash(name) if ":" in name else ""

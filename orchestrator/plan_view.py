@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
+from orchestrator.errors import BadInput
 from orchestrator.plan import Plan
 from orchestrator.sweepfile import SweepFile
 
@@ -30,7 +31,10 @@ def beyond_maximal(file: SweepFile, plan: Plan) -> list[BeyondMaximal]:
 
     found = []
     for dataset, model in plan.networks:
-        limits = capacity(dataset, model)
+        try:
+            limits = capacity(dataset, model)
+        except (ValueError, TypeError) as error:
+            raise BadInput(f"model {model.name} on data set {dataset.name} cannot be built: {error}") from None
         densities = [density for density in file.sweep.densities if limits.is_beyond(density)]
         if densities:
             found.append(

@@ -12,8 +12,10 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
+from collections.abc import Mapping
 from modulefinder import ModuleFinder
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import BadInput, did_you_mean
 
@@ -32,6 +34,16 @@ class UserCode:
         """Append the folder to the import path, so that nothing of ours or of Python's can be replaced by it."""
         if str(self.folder) not in sys.path:
             sys.path.append(str(self.folder))
+
+    def content_hash(self, name: str, options: Mapping[str, Any]) -> str:
+        """Hash of what a name and its options read besides our own code: a user's source, a file of weights; or ""."""
+        parts = [self.source_hash(name)] if ":" in name else []
+        if isinstance(weights := options.get("weights"), str):
+            try:
+                parts.append(hashlib.blake2b(Path(weights).read_bytes(), digest_size=16).hexdigest())
+            except OSError as error:
+                raise BadInput(f"{name}: weights: {error}: name a file, from the folder you run in") from None
+        return "+".join(parts)
 
     def source_hash(self, target: str) -> str:
         """Hash of what `package.module:Name` runs. Raises BadInput where it cannot be found or would be shadowed."""

@@ -43,7 +43,7 @@ class Named(Component):
     options: str = "{}"
     """Constructor arguments as canonical JSON."""
     source_hash: str = ""
-    """For a user's own: hash of its source and of the local modules it imports. Empty for ours."""
+    """Hash of what it reads besides our own code: a user's source and the local modules it imports, a weights file."""
 
     @cached_property
     def kwargs(self) -> dict[str, Any]:

@@ -34,6 +34,15 @@ def test_plan_counts_points_trials_and_what_is_beyond_maximal_compression(
     assert beyond["densities"] == [0.001, 0.0001]
 
 
+def test_a_model_that_cannot_take_the_images_is_bad_input_at_planning(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "err", cli.Console(stderr=True))
+    (here / "wrong.yaml").write_text(SMALL_SWEEP.replace("{name: mlp, widths: [20]}", "vgg16_bn"))
+    assert run_command(["plan", "wrong.yaml"]) == 2
+    assert "model vgg16_bn on data set digits cannot be built" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_run_status_report_and_trial_on_one_store(prunesweep: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL_SWEEP)
     ran = prunesweep("run", "small.yaml", "--slots", "1")

@@ -59,6 +59,18 @@ def test_code_of_an_installed_package_is_hashed_with_its_version() -> None:
     assert first == UserCode(Path()).source_hash("rich.table:Table")
 
 
+def test_a_weights_file_counts_with_its_content(tmp_path: Path) -> None:
+    weights = tmp_path / "w.pt"
+    weights.write_bytes(b"one")
+    first = UserCode(tmp_path).content_hash("vgg16", {"weights": str(weights)})
+    weights.write_bytes(b"two")
+    assert first
+    assert UserCode(tmp_path).content_hash("vgg16", {"weights": str(weights)}) != first
+    assert UserCode(tmp_path).content_hash("vgg16", {}) == ""
+    with pytest.raises(BadInput, match="vgg16: weights: .*none.pt"):
+        UserCode(tmp_path).content_hash("vgg16", {"weights": str(tmp_path / "none.pt")})
+
+
 def test_a_users_folder_comes_last_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     UserCode(tmp_path).make_importable()
