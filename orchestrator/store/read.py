@@ -21,7 +21,13 @@ def scan_table(store: Store, table: str) -> pl.LazyFrame:
     if not files:
         return empty
     if isinstance(store.filesystem, pafs.LocalFileSystem):
-        return pl.scan_parquet(files, schema=empty.collect_schema(), missing_columns="insert", extra_columns="ignore")
+        return pl.scan_parquet(
+            files,
+            schema=empty.collect_schema(),
+            missing_columns="insert",
+            extra_columns="ignore",
+            glob=False,  # a folder may have brackets in its name
+        )
     import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
 
     dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
