@@ -18,8 +18,9 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -43,6 +44,9 @@ from ray.tune import (
 )
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
+
+OUR_ROOT = Path(__file__).resolve().parents[1]
+"""The folder that our packages are imported from."""
 
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
@@ -79,7 +83,9 @@ class CohortTrainable(Trainable):
     """One cohort as Ray Tune sees it: a few seconds of trials a step."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take a cohort; it is opened by the first step."""
+        """Take a cohort; it is opened by the first step. A user's relative paths mean what they mean to the user."""
+        with suppress(OSError):  # on another machine the folder need not exist
+            os.chdir(config["folder"])
         self._cohort = Cohort(**config["cohort"])
         self._runner: CohortRunner | None = None
 
@@ -113,7 +119,7 @@ def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDispla
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
         tuner = Tuner(
             with_resources(CohortTrainable, {"cpu": 1, "gpu": cluster.gpus_per_trial}),
-            param_space={"cohort": grid_search([asdict(cohort) for cohort in cohorts])},
+            param_space={"cohort": grid_search([asdict(cohort) for cohort in cohorts]), "folder": str(Path.cwd())},
             tune_config=TuneConfig(reuse_actors=True),
             run_config=RunConfig(
                 name=cohorts[0].run_id,
@@ -169,6 +175,8 @@ def _connected(cluster: Cluster) -> Iterator[None]:
     """A connection to Ray, silenced: a private one that ends with us, or a running cluster that stays.
 
     Ray prints pages about a dead worker, and deprecations of its own; what a user needs of it our display says.
+    Ray puts the driver's folder first on the workers' import path, where a user's models/ or random.py would replace
+    ours and Python's: during `init` that folder is our own.
     """
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -177,13 +185,14 @@ def _connected(cluster: Cluster) -> Iterator[None]:
             size = cluster.slots
         else:
             size = None
-        ray.init(
-            address=cluster.address,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            num_cpus=size,
-            include_dashboard=False,
-        )
+        with chdir(OUR_ROOT):
+            ray.init(
+                address=cluster.address,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                num_cpus=size,
+                include_dashboard=False,
+            )
         try:
             yield
         finally:

@@ -96,6 +96,29 @@ def test_failures_are_rows_and_are_retried_only_by_resume(prunesweep: CommandLin
     assert rows["status"].to_list() == ["failed"] * 4 + ["completed"] * 2
 
 
+def test_modules_where_the_user_stands_do_not_replace_ours_or_pythons(tmp_path: Path) -> None:
+    for name in ("random", "training", "models/__init__", "analysis/__init__"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('the {name} of a user')\n")
+    (tmp_path / "data.txt").write_text("7")
+    (tmp_path / "own_pruners.py").write_text(
+        "class Reads:\n    def score(self, model, data, generator):\n        raise RuntimeError(open('data.txt').read())"
+    )
+    (tmp_path / "s.yaml").write_text(FAILING.replace('"own_pruners:Raises", "own_pruners:Exits"', "own_pruners:Reads"))
+    # as the installed command does it: the folder where one stands is not on the import path
+    call = (
+        "import sys; sys.path.remove(''); from orchestrator.cli import main; sys.argv[1:] = ['run', 's.yaml']; main()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(
+        [sys.executable, "-c", call],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+    assert "2 of 4 trials completed, 2 failed" in result.stdout, result.stderr
+    rows = scan_trials(Store(tmp_path / "results" / "failing")).collect()
+    assert set(rows["error_message"]) == {None, "7"}, "relative paths are the user's"
+
+
 def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(prunesweep: CommandLine, tmp_path: Path) -> None:
     sweep = tmp_path / "kill me.yaml"
     sweep.write_text(SWEEP)
