@@ -27,8 +27,9 @@ app = typer.Typer(
     help="Sweeps of neural-network pruning: one file in, Parquet and a report out.",
     epilog="Exit codes: 0 done, 1 some trials failed, 2 bad input, 3 interrupted and resumable, 4 our own fault.",
 )
-out = Console(file=sys.stdout)  # bound now: while Ray runs, sys.stdout takes what Ray prints
-err = Console(file=sys.stderr)
+# bound now: while Ray runs, sys.stdout takes what Ray prints; no emoji: a pruner may be called mine:X
+out = Console(file=sys.stdout, emoji=False)
+err = Console(file=sys.stderr, emoji=False)
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]

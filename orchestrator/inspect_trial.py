@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.errors import BadInput
@@ -40,7 +41,7 @@ def show_trial(store: Store, identity: str, console: Console) -> None:
     table = Table(box=None, show_header=False)
     for column, value in row.items():
         if value is not None and column != "error_traceback":
-            table.add_row(column, str(value))
+            table.add_row(column, escape(str(value)))
     console.print(table)
     if row["error_traceback"]:
         console.print(row["error_traceback"], markup=False, highlight=False)

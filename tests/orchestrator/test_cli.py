@@ -34,6 +34,30 @@ def test_plan_counts_points_trials_and_what_is_beyond_maximal_compression(
     assert beyond["densities"] == [0.001, 0.0001]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("{name: mlp, widths: [20]}", "{name: mlp, widths: [-3]}", "negative dimension -3"),
+        ("{name: mlp, widths: [20]}", "own:raises", "cannot be built: KeyError: 'no'"),
+        ("dataset: digits", "dataset: own:raises", "cannot be built: KeyError: 'no'"),
+    ],
+)
+def test_what_cannot_be_built_is_the_users_to_fix(
+    prunesweep: CommandLine, tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "own.py").write_text("def raises(**options):\n    raise KeyError('no')\n")
+    (tmp_path / "sub" / "wrong.yaml").write_text(SMALL_SWEEP.replace(old, new))
+    result = prunesweep("plan", "sub/wrong.yaml", check=2)
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_names_are_printed_as_they_are(here: Path, capfd: pytest.CaptureFixture[str], prunesweep: CommandLine) -> None:
+    (here / "odd.yaml").write_text(SMALL_SWEEP.replace("name: small", "name: '[bold]x :smile:'"))
+    assert prunesweep("plan", "odd.yaml").stdout.startswith("[bold]x :smile:: 12 points")
+
+
 def test_run_status_report_and_trial_on_one_store(prunesweep: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL_SWEEP)
     ran = prunesweep("run", "small.yaml", "--slots", "1")
