@@ -102,7 +102,7 @@ def test_modules_where_the_user_stands_do_not_replace_ours_or_pythons(tmp_path: 
         (tmp_path / f"{name}.py").write_text(f"raise ImportError('the {name} of a user')\n")
     (tmp_path / "data.txt").write_text("7")
     (tmp_path / "own_pruners.py").write_text(
-        "class Reads:\n    def score(self, model, data, generator):\n        raise RuntimeError(open('data.txt').read())"
+        "class Reads:\n    def score(self, model, data, generator):\n        raise OSError(open('data.txt').read())"
     )
     (tmp_path / "s.yaml").write_text(FAILING.replace('"own_pruners:Raises", "own_pruners:Exits"', "own_pruners:Reads"))
     # as the installed command does it: the folder where one stands is not on the import path
