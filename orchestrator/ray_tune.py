@@ -210,9 +210,16 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
+    asked = False
+
     def stop(number: int, frame: object) -> None:
+        nonlocal asked
         for one, handler in previous.items():
             signal.signal(one, handler)
+        if asked:  # Tune put this handler back when it heard the first
+            signal.raise_signal(number)
+            return
+        asked = True
         display.stopping()
         signal.raise_signal(signal.SIGUSR1)
 

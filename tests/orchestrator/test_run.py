@@ -163,22 +163,39 @@ def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(prunesweep: Comma
 
 
 def test_ctrl_c_commits_what_is_in_flight_and_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / "long.yaml").write_text(SWEEP.replace("count: 12", "count: 200"))
-    command = [sys.executable, "-m", "orchestrator", "run", "long.yaml", "--slots", "2"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    store = Store(tmp_path / "results" / "kill me")
-    deadline = time.monotonic() + 120
-    while completed(store).height < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process, store = start_long_sweep(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group, Ray's processes included
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 3, output
     assert "Stopping: trials in flight are finished and committed" in output
     assert "Interrupted. Next: prunesweep resume" in output
     assert not store.files("runs")
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    process, _ = start_long_sweep(tmp_path)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 3, output
+    assert output.count("Stopping:") == 1
+    assert "Interrupted." in output
+
+
+def start_long_sweep(folder: Path) -> tuple[subprocess.Popen[str], Store]:
+    """A sweep of minutes that has committed something."""
+    (folder / "long.yaml").write_text(SWEEP.replace("count: 12", "count: 200"))
+    command = [sys.executable, "-m", "orchestrator", "run", "long.yaml", "--slots", "2"]
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    store = Store(folder / "results" / "kill me")
+    deadline = time.monotonic() + 120
+    while completed(store).height < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return process, store
 
 
 def test_cohorts_never_mix_models_and_leave_every_slot_several(small_sweep: SweepFile, tmp_path: Path) -> None:
