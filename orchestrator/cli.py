@@ -10,6 +10,8 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -62,7 +64,9 @@ def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False) 
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
-    planned = make_plan(file, _store(results, file.sweep.name))
+    store = _store(results, file.sweep.name)
+    with _naming_damaged_files(store):
+        planned = make_plan(file, store)
     if as_json:
         _print_json(plan_json(file, planned))
     else:
@@ -120,7 +124,8 @@ def status(directory: StoreDir, as_json: AsJson = False) -> None:
     from orchestrator.status import read_status, show_status
 
     store = _existing_store(directory)
-    state = read_status(store)
+    with _naming_damaged_files(store):
+        state = read_status(store)
     if as_json:
         _print_json(state.to_json())
     else:
@@ -134,9 +139,10 @@ def report(
     """Write one self-contained HTML page with the sweep's answers."""
     from analysis.report import write_report
 
-    _existing_store(directory)
+    store = _existing_store(directory)
     try:
-        paths = write_report(directory, png=png)
+        with _naming_damaged_files(store):
+            paths = write_report(directory, png=png)
     except ValueError as error:
         raise BadInput(str(error)) from None
     for path in paths:
@@ -153,16 +159,26 @@ def trial(
     device: Device = "auto",
 ) -> None:
     """Show one trial, or run it again here without Ray."""
-    from orchestrator.inspect_trial import debug_trial, find_trial, show_trial
-    from orchestrator.run import load_saved_sweep
+    from orchestrator.inspect_trial import debug_trial, find_stored, find_trial, show_trial
+    from orchestrator.run import Exit, load_saved_sweep
 
     store = _existing_store(directory)
+    with _naming_damaged_files(store):
+        stored = None if debug else find_stored(store, trial_id)
+    if stored:
+        show_trial(store, stored, out)
+        return
     file = load_saved_sweep(store)
     identity, config = find_trial(file, trial_id)
-    if debug:
-        debug_trial(file, store, identity, config, device, out)
-    else:
+    if not debug:
         show_trial(store, identity, out)
+        return
+    try:
+        debug_trial(file, store, identity, config, device, out)
+    except Exception:  # the trial's own: the debugger has seen it where it was raised
+        err.print_exception(max_frames=12)
+        err.print("The trial failed, as above. Nothing was written to the store.")
+        raise typer.Exit(int(Exit.SOME_FAILED)) from None
 
 
 @app.command()
@@ -220,7 +236,8 @@ def run_command(arguments: list[str]) -> int:  # noqa: PLR0911  (one return an e
 def _run(file: Any, store: Any, options: Any) -> None:
     from orchestrator.run import Exit, run_sweep
 
-    outcome, left = run_sweep(file, store, options, out)
+    with _naming_damaged_files(store):
+        outcome, left = run_sweep(file, store, options, out)
     where = shlex.quote(store.location)
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
     next_step = {
@@ -245,6 +262,24 @@ def _existing_store(directory: str) -> Any:
     if not store.exists("sweeps"):
         raise BadInput(f"{directory} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
     return store
+
+
+@contextmanager
+def _naming_damaged_files(store: Any) -> Iterator[None]:
+    """Readers fail at a damaged file without saying which: look for it then."""
+    import polars as pl
+
+    from orchestrator.store.read import damaged_files
+
+    try:
+        yield
+    except pl.exceptions.PolarsError:
+        damaged = damaged_files(store)
+        if not damaged:
+            raise
+        raise BadInput(
+            f"not a whole Parquet file: {', '.join(damaged)}. Remove it; prunesweep run does again what is lost with it"
+        ) from None
 
 
 def _print_json(value: Any) -> None:

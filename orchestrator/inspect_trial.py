@@ -32,6 +32,12 @@ def find_trial(file: SweepFile, prefix: str) -> tuple[str, TrialConfig]:
     )
 
 
+def find_stored(store: Store, prefix: str) -> str | None:
+    """The one trial with a row whose id starts with `prefix`, of whatever sweep or version of its code; else None."""
+    found = scan_trials(store).filter(pl.col("trial_id").str.starts_with(prefix)).select("trial_id").collect()
+    return str(found.item()) if found.height == 1 else None
+
+
 def show_trial(store: Store, identity: str, console: Console) -> None:
     """Print every recorded column of a trial."""
     row = stored_row(store, identity)

@@ -75,6 +75,20 @@ def test_run_status_report_and_trial_on_one_store(prunesweep: CommandLine, tmp_p
     ambiguous = prunesweep("trial", "results/small", "", check=2)
     assert "begins 10 trial ids" in ambiguous.stderr
 
+    results = tmp_path / "results" / "small"
+    (results / "trials" / "notes.txt").write_text("not ours")
+    damaged = results / "trials" / "cut.parquet"
+    for content in (b"", b"PAR1 cut"):
+        damaged.write_bytes(content)
+        for command in (
+            ["status", str(results)],
+            ["plan", "small.yaml"],
+            ["report", str(results)],
+            ["run", "small.yaml"],
+        ):
+            assert f"not a whole Parquet file: {damaged}" in prunesweep(*command, check=2).stderr
+    damaged.unlink()
+
     report = prunesweep("report", "results/small", "--png")
     assert "report.html" in report.stdout
     assert (tmp_path / "results" / "small" / "figures" / "accuracy.png").stat().st_size > 1000
@@ -94,6 +108,24 @@ def test_a_trial_run_again_here_gives_the_stored_bits(prunesweep: CommandLine, t
         compared = [line.split() for line in again.splitlines() if line.split()[:1] == ["final_train_loss"]]
         assert compared
         assert compared[0][1] == compared[0][2]
+
+
+def test_a_failed_trial_is_shown_and_debugged_also_after_its_code_has_changed(
+    prunesweep: CommandLine, tmp_path: Path
+) -> None:
+    text = SMALL_SWEEP.replace("[random, magnitude]", "own:Raises").replace("[0, 0.9, 0.99]", "0.9")
+    (tmp_path / "small.yaml").write_text(text.replace("{count: 2}", "0"))
+    (tmp_path / "own.py").write_text("class Raises:\n    def score(self, *a):\n        raise KeyError('no')\n")
+    prunesweep("run", "small.yaml", "--slots", "1", check=1)
+    from orchestrator.store.layout import Store
+    from orchestrator.store.read import scan_trials
+
+    identity = scan_trials(Store(tmp_path / "results" / "small")).collect()["trial_id"].item()
+    debugged = prunesweep("trial", "results/small", identity[:8], "--debug", check=1)
+    assert "KeyError: 'no'" in debugged.stderr
+    assert "not in your input" not in debugged.stderr
+    (tmp_path / "own.py").unlink()
+    assert "KeyError: 'no'" in prunesweep("trial", "results/small", identity[:8]).stdout
 
 
 @pytest.mark.parametrize(
