@@ -50,7 +50,16 @@ MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process af
 TYPER_INTERRUPTED = 130
 """What typer exits with on Ctrl-C."""
 
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
 """System errors that are about the place where results go."""
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -186,7 +195,11 @@ def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path
     """Write a commented sweep file to start from."""
     if path.exists():
         raise BadInput(f"{path} exists already: name another file, or remove it first")
-    path.write_text(files("sweeps").joinpath("template.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    text = files("sweeps").joinpath("template.yaml").read_text(encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error}") from None
     out.print(f"{path} written. Next: prunesweep plan {path}", markup=False, highlight=False)
 
 

@@ -44,6 +44,7 @@ from ray.tune import (
 )
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
+from orchestrator.errors import BadInput
 
 OUR_ROOT = Path(__file__).resolve().parents[1]
 """The folder that our packages are imported from."""
@@ -185,14 +186,17 @@ def _connected(cluster: Cluster) -> Iterator[None]:
             size = cluster.slots
         else:
             size = None
-        with chdir(OUR_ROOT):
-            ray.init(
-                address=cluster.address,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                num_cpus=size,
-                include_dashboard=False,
-            )
+        try:
+            with chdir(OUR_ROOT):
+                ray.init(
+                    address=cluster.address,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    num_cpus=size,
+                    include_dashboard=False,
+                )
+        except ConnectionError as error:
+            raise BadInput(f"--address {cluster.address}: no Ray is running there: {error}") from None
         try:
             yield
         finally:
