@@ -87,7 +87,10 @@ def load_saved_sweep(store: Store) -> SweepFile:
     hashes = [name.removesuffix(".json") for name in store.files("sweeps") if name.endswith(".json")]
     if not hashes:
         raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
-    origins = {one: json.loads(store.read_text("sweeps", f"{one}.json")) for one in hashes}
+    try:
+        origins = {one: json.loads(store.read_text("sweeps", f"{one}.json")) for one in hashes}
+    except ValueError as error:
+        raise BadInput(f"{store.path('sweeps')} holds a damaged .json file ({error}): remove it") from None
     last = max(hashes, key=lambda one: str(origins[one]["last_run_at"]))
     text = store.read_text("sweeps", f"{last}.yaml")
     return parse_sweep(text, name=store.path("sweeps", f"{last}.yaml"), folder=Path(origins[last]["folder"]))

@@ -35,7 +35,7 @@ def run_cohort(
         try:
             check(config)
             record = run_trial(config, context)
-        except Exception as error:  # whatever a trial raises is that trial's result and must not stop the others
+        except (Exception, SystemExit) as error:  # whatever it raises is the trial's result, and the others go on
             record = TrialRecord(config=config, execution=context.execution, error=TrialError.of(error))
         yield record
 

@@ -152,6 +152,18 @@ def test_an_error_leaves_run_trial_for_debuggers() -> None:
         run_trial(trial(density="0.0000001"), CohortContext("cpu"))
 
 
+def test_a_trial_that_asks_to_exit_is_a_failed_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users_own_exit.py").write_text(
+        "import sys\n\nclass Exit:\n    def score(self, model, data, generator):\n        sys.exit('enough')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    leaving = replace(trial(), pruner=PrunerConfig(name="users_own_exit:Exit"))
+    first, second = run_cohort([leaving, trial("random")], CohortContext("cpu"))
+    assert first.error is not None
+    assert (first.error.type, first.error.message) == ("SystemExit", "enough")
+    assert second.error is None
+
+
 def test_an_interrupted_trial_is_not_a_failed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "users_own_stop.py").write_text(
         "class Stop:\n    def score(self, model, data, generator):\n        raise KeyboardInterrupt\n"
