@@ -197,7 +197,9 @@ def _connected(cluster: Cluster) -> Iterator[None]:
                     num_cpus=size,
                     include_dashboard=False,
                 )
-        except ConnectionError as error:
+        except (ConnectionError, ValueError) as error:
+            if cluster.address == "local":
+                raise
             raise BadInput(f"--address {cluster.address}: no Ray is running there: {error}") from None
         try:
             yield
