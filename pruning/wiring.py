@@ -51,7 +51,7 @@ def wiring(model: nn.Module, input_shape: torch.Size) -> Wiring:
     Raises ValueError naming the layer for what probing cannot follow: a layer that is used twice, one that is fed
     constants or negative values, an output that is no tensor.
     """
-    probe = copy.deepcopy(model)
+    probe = copy.deepcopy(model).float()  # only whether something arrives matters, in half the memory
     _replace_pooling_and_normalisation(probe)
     to_linear_view(probe)
     tied = prunable_weights(probe)
@@ -132,10 +132,11 @@ def _switch_on(
     def silent(name: str, module: Layer, inputs: Tensor) -> Tensor:
         if inputs.shape[0] != len(units) + 1:
             raise ValueError(f"walks cannot follow what happens to the batch before {name}")
-        if (inputs < 0).any():
-            raise ValueError(f"walks need non-negative flow: {name} is fed negative values by what comes before it")
         channels = inputs.movedim(-1, 1) if isinstance(module, nn.Linear) else inputs
-        fed = (channels.reshape(*channels.shape[:2], -1) > 0).any(2)
+        lowest, highest = channels.reshape(*channels.shape[:2], -1).aminmax(dim=2)
+        if (lowest < 0).any():
+            raise ValueError(f"walks need non-negative flow: {name} is fed negative values by what comes before it")
+        fed = highest > 0
         if fed[-1].any():
             raise ValueError(f"walks need activations that map zero to zero: {name} is fed constants")
         seen[name] = fed[:-1]

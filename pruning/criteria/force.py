@@ -13,7 +13,7 @@ from pruning.prunable import prunable_weights
 
 
 class Force:
-    """S = |theta * dL/dtheta|, the gradient taken in the masked network and theta as it was before masking (eq. 7).
+    """S = |theta * dL/dtheta|, the gradient taken in the masked network and theta as it was before masking.
 
     So a removed weight has a score too and may return: masks are not nested, counts are exact all the same. Published
     with 60 exponential rounds and other examples in every round; here all rounds see the trial's prune set.

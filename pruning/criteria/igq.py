@@ -1,4 +1,4 @@
-"""Ideal gas quotas (Chen et al. 2021, arXiv:2107.02306)."""
+"""Ideal gas quotas (Vysogorets and Kempe, JMLR 2023, arXiv:2107.02306)."""
 
 from __future__ import annotations
 

@@ -11,12 +11,11 @@ from pruning.prunable import prunable_weights
 
 
 class Lamp:
-    """S = theta^2 / (sum of theta'^2 over the weights theta' of its layer with |theta'| >= |theta|) (eq. 5).
+    """S = theta^2 / (sum of theta'^2 over the weights theta' of its layer with |theta'| >= |theta|).
 
     The largest weight of a layer scores 1, so ranked globally every layer keeps one until layers outnumber weights.
-    Removing smaller weights changes no score, so rounds do not matter. Equal weights get equal scores; the authors'
-    code orders them by position and scores the later higher. Squares and sums are in float64: in float32 the square of
-    1e-23 is zero.
+    Removing smaller weights changes no score, so rounds do not matter. Equal weights get equal scores; the
+    authors' code breaks ties by position. Squares and sums are in float64: in float32 the square of 1e-23 is zero.
     """
 
     def score(self, model: nn.Module, data: PruneSet, generator: torch.Generator) -> Scores:
@@ -25,8 +24,8 @@ class Lamp:
 
 
 def _lamp(weight: Tensor) -> Tensor:
-    squares = weight.double().square().flatten()
+    squares = weight.double().square().flatten().cpu()  # GPUs sum in no fixed order
     ascending = squares.sort().values
     not_smaller = ascending.flip(0).cumsum(0).flip(0)
     first_of_equals = torch.searchsorted(ascending, squares).clamp(max=len(squares) - 1)  # NaN would be beyond the end
-    return torch.where(squares == 0, squares, squares / not_smaller[first_of_equals]).view_as(weight)
+    return torch.where(squares == 0, squares, squares / not_smaller[first_of_equals]).view_as(weight).to(weight.device)

@@ -32,19 +32,23 @@ class Phew:
     any network of supported operations can be walked; the authors' code assumes its own ResNets' layer order. A walk
     that leads nowhere (an unused head, zeros) does not count. Weights of a kernel that only ever see padding are never
     walked. Walks end at 90 % of the weights, or when they hardly meet new ones: what is left ranks below, by magnitude.
+    (For VGG-16 that is some ten million walks: about a minute on one core, once for all densities of a seed.)
+    Walks run on the CPU whatever the device, from the generator's seed: a GPU would sum in no fixed order.
     """
 
     def score(self, model: nn.Module, data: PruneSet, generator: torch.Generator) -> Scores:
         """Place of each weight in the order of walks, highest first; below 1 for weights that no walk met."""
+        device = data.inputs.device
+        model.cpu()
         weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
         if not all(bool(weight.isfinite().all()) for weight in weights.values()):
-            return {name: torch.where(weight.isfinite(), 0.0, torch.nan) for name, weight in weights.items()}
+            return {name: torch.where(weight.isfinite(), 0.0, torch.nan).to(device) for name, weight in weights.items()}
         strengths = torch.cat([weight.abs().double().flatten() for weight in weights.values()])
         network = _Network.of(wiring(model, data.inputs.shape[1:]), weights)
-        order = _order_of_visits(network, generator)
+        order = _order_of_visits(network, torch.Generator().manual_seed(generator.initial_seed()))
         scores = strengths / (2 * strengths.max().clamp(min=torch.finfo(torch.float64).tiny))
-        scores[order] = torch.arange(len(order), 0, -1, dtype=torch.float64, device=order.device)
-        parts = scores.split([weight.numel() for weight in weights.values()])
+        scores[order] = torch.arange(len(order), 0, -1, dtype=torch.float64)
+        parts = scores.to(device).split([weight.numel() for weight in weights.values()])
         return {name: part.view(weight.shape) for (name, weight), part in zip(weights.items(), parts, strict=True)}
 
 
@@ -54,7 +58,7 @@ class _Choice:
 
     alternatives: Tensor
     sums: Tensor
-    """Running sums of the alternatives' weights, those of a state together."""
+    """Running sums of the alternatives' weights, those of a state together, after a leading 0."""
     starts: Tensor
     """Where each state's alternatives start; one more entry than states."""
 
@@ -64,20 +68,18 @@ class _Choice:
         states, alternatives, weights = states[possible], alternatives[possible], weights[possible]
         order = states.argsort(stable=True)
         starts = torch.searchsorted(states[order], torch.arange(num_states + 1, device=states.device))
-        return cls(alternatives[order], weights[order].cumsum(0), starts)
+        return cls(alternatives[order], torch.cat([weights.new_zeros(1), weights[order].cumsum(0)]), starts)
 
     def draw(self, states: Tensor, generator: torch.Generator) -> Tensor:
         """One alternative for each state; -1 where there is none. State -1 has none."""
-        chances = torch.rand(states.shape, generator=generator, dtype=torch.float64, device=states.device)
-        first, last = self.starts[states.clamp(min=0)], self.starts[states.clamp(min=0) + 1] - 1
-        nothing = (states < 0) | (last < first)
         if not len(self.alternatives):
             return torch.full_like(states, -1)
-        sums = torch.cat([self.sums.new_zeros(1), self.sums])
-        low, high = sums[first.clamp(max=len(self.sums) - 1)], sums[last.clamp(min=0) + 1]
-        found = torch.searchsorted(self.sums, low + chances * (high - low), right=True)
-        found = torch.maximum(torch.minimum(found, last), first).clamp(0, len(self.alternatives) - 1)
-        return torch.where(nothing, -1, self.alternatives[found])
+        first, end = self.starts[states.clamp(min=0)], self.starts[states.clamp(min=0) + 1]
+        chances = torch.rand(states.shape, generator=generator, dtype=torch.float64, device=states.device)
+        points = self.sums[first] + chances * (self.sums[end] - self.sums[first])
+        found = torch.searchsorted(self.sums[1:], points, right=True)
+        found = torch.maximum(torch.minimum(found, end - 1), first).clamp(0, len(self.alternatives) - 1)
+        return torch.where((states < 0) | (first == end), -1, self.alternatives[found])
 
 
 @dataclass(frozen=True)

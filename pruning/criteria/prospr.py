@@ -19,7 +19,8 @@ class ProsPr:
     The M steps of gradient descent are differentiated through, second derivatives included; all parameters take part,
     only prunable ones have a mask. Step t sees batch t of the prune set, going round; the last loss sees the next one.
     With `steps` 0 the score is SNIP's on the first batch. Weights that are removed stay zero in every step.
-    Defaults are the authors' (3 steps, lr 0.1, no momentum, full meta-gradients); memory grows with `steps`.
+    Defaults are the authors' (3 steps, lr 0.1, no momentum, full meta-gradients); memory grows with `steps`. Their
+    command line by default stays on one batch of 128 examples; here that is a prune set of one batch.
     """
 
     def __init__(self, steps: int = 3, lr: float = 0.1) -> None:

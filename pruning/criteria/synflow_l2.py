@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruning.criteria.contract import PruneSet
@@ -29,7 +31,7 @@ class SynFlowL2:
                 weight.square_()
             for module in model.modules():
                 if isinstance(module, _BatchNorm):
-                    _square_scale(module)
+                    _square_scale(module, weights.values())
         flow = model(torch.ones_like(data.inputs[:1])).sum()
         gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
         return {
@@ -38,8 +40,8 @@ class SynFlowL2:
         }
 
 
-def _square_scale(module: _BatchNorm) -> None:
-    if module.weight is not None:
+def _square_scale(module: _BatchNorm, squared: Iterable[Tensor]) -> None:
+    if module.weight is not None and not any(module.weight is weight for weight in squared):
         module.weight.square_()
     if module.running_var is not None:
         module.running_var.copy_((module.running_var + module.eps).square() - module.eps)
