@@ -161,6 +161,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         needs="the network's wiring",
         source="Patil and Dovrolis 2021",
         score_dtype="float64",
+        options=("coverage",),
     ),
     "ntk_sap": PrunerEntry(
         target="pruning.criteria.ntk_sap:NtkSap",

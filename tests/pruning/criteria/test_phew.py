@@ -46,6 +46,22 @@ def test_walks_meet_most_weights_each_once_and_the_rest_ranks_below_by_magnitude
     assert torch.equal(scores[~met].argsort(), weights[~met].argsort())
 
 
+def test_a_smaller_coverage_gives_the_same_masks_up_to_it() -> None:
+    model, data = build("convnet").double(), prune_set()
+    scores, sooner = (Phew(coverage=c).score(model, data, torch.Generator().manual_seed(5)) for c in (0.9, 0.2))
+    for density in ("0.2", "0.05"):
+        full, less = (keep_highest(s, all_kept(s), Decimal(density), "global") for s in (scores, sooner))
+        assert all(torch.equal(full[name], less[name]) for name in full)
+    num_met = sum(int((score >= 1).sum()) for score in sooner.values())
+    assert num_met < 0.6 * sum(score.numel() for score in sooner.values())
+
+
+@pytest.mark.parametrize("coverage", [0.0, -0.5, 1.5, float("nan")])
+def test_a_coverage_that_is_no_share_is_refused(coverage: float) -> None:
+    with pytest.raises(ValueError, match=rf"phew's coverage {coverage}: expected a share"):
+        Phew(coverage=coverage)
+
+
 def two_layers(first: list[list[float]], second: list[list[float]]) -> nn.Module:
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)).double()
     with torch.no_grad():
