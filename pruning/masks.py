@@ -52,7 +52,7 @@ def keep_highest(scores: Scores, alive: Masks, density: Decimal, scope: str) -> 
             f"with scope {scope!r} a weight is kept from density {1 / ranked_together:.3g} on"
         )
     if scope == "local":
-        return {name: _keep_in_layer(name, scores[name], alive[name], density) for name in alive}
+        return keep_counts(scores, alive, {name: kept_count(density, mask.numel()) for name, mask in alive.items()})
     kept = keep_k_highest(
         torch.cat([scores[name].flatten() for name in alive]),
         torch.cat([mask.flatten() for mask in alive.values()]),
@@ -60,6 +60,14 @@ def keep_highest(scores: Scores, alive: Masks, density: Decimal, scope: str) -> 
     )
     parts = kept.split(sizes)
     return {name: part.view_as(mask) for (name, mask), part in zip(alive.items(), parts, strict=True)}
+
+
+def keep_counts(scores: Scores, alive: Masks, counts: Mapping[str, int]) -> Masks:
+    """Masks that keep the given number of each layer's highest scores among its weights alive.
+
+    Raises ValueError naming the layer that has fewer alive.
+    """
+    return {name: _keep_in_layer(name, scores[name], alive[name], counts[name]) for name in alive}
 
 
 def keep_k_highest(scores: Tensor, alive: Tensor, num_kept: int) -> Tensor:
@@ -83,9 +91,9 @@ def keep_k_highest(scores: Tensor, alive: Tensor, num_kept: int) -> Tensor:
     return kept
 
 
-def _keep_in_layer(name: str, scores: Tensor, alive: Tensor, density: Decimal) -> Tensor:
+def _keep_in_layer(name: str, scores: Tensor, alive: Tensor, num_kept: int) -> Tensor:
     try:
-        kept = keep_k_highest(scores.flatten(), alive.flatten(), kept_count(density, alive.numel()))
+        kept = keep_k_highest(scores.flatten(), alive.flatten(), num_kept)
     except ValueError as error:
         raise ValueError(f"layer {name}: {error}") from None
     return kept.view_as(alive)

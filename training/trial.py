@@ -12,11 +12,12 @@ from torch import nn
 
 from pruning.ablations import ABLATIONS, inverted, shuffled
 from pruning.connectivity import connectivity
+from pruning.criteria.contract import is_monotone, layer_densities_of
 from pruning.masks import Masks, Scores, all_kept
 from pruning.packing import pack
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, prune
-from training.build import build_model
+from training.build import build_criterion, build_model
 from training.config import DENSE_PRUNER, TrialConfig
 from training.context import CohortContext
 from training.loop import train
@@ -117,6 +118,7 @@ def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -
         scores = context.score(config, model, masks, round_number)
         return inverted(scores) if ablation == "invert" else scores
 
+    criterion = build_criterion(config.pruner)
     pruned = prune(
         score,
         weights,
@@ -124,6 +126,8 @@ def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -
         num_rounds=config.pruner.iterations,
         schedule=config.pruner.schedule,
         scope=config.pruner.scope,
+        layer_densities=layer_densities_of(criterion),
+        monotone=is_monotone(criterion),
     )
     if ablation == "shuffle":
         source = generator(config.seeds.prune, "shuffle", context.device)

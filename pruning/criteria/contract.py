@@ -1,4 +1,10 @@
-"""What a pruning criterion is: one method that turns a network into a score for each prunable weight."""
+"""What a pruning criterion is: one method that turns a network into a score for each prunable weight.
+
+Two things a criterion may add, each read by `prune()` where it is there:
+
+- `layer_densities(shapes, density)` fixes how much each layer keeps (`pruning.quotas`); scores then rank inside layers;
+- `monotone = False` lets removed weights return: each round ranks all weights, so all need a finite score.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.masks import Scores
+from pruning.quotas import LayerDensities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,17 @@ class Criterion(Protocol):
 
         `model` is a private copy, masked, in the scoring mode and dtype: change it at will, nothing leaks.
         Returns one finite tensor a prunable weight (`pruning.prunable.prunable_weights`), of that weight's shape.
-        Scores of weights that are already removed are ignored. Randomness comes from `generator` alone.
+        Scores of weights that are already removed are ignored, unless the criterion is not monotone. Masks and the
+        weights before masking are in `pruning.masked`. Randomness comes from `generator` alone.
         """
         ...
+
+
+def is_monotone(criterion: Criterion) -> bool:
+    """Whether a removed weight never returns, which is the rule."""
+    return bool(getattr(criterion, "monotone", True))
+
+
+def layer_densities_of(criterion: Criterion) -> LayerDensities | None:
+    """How the criterion shares the weights out among layers; None where all layers are ranked together."""
+    return getattr(criterion, "layer_densities", None)
