@@ -31,6 +31,10 @@ class CohortContext:
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
 
+    def settle(self) -> None:
+        """Undo what an earlier trial's code may have done to the process: the class says how many threads compute."""
+        torch.set_num_threads(self.execution.threads)
+
     def dataset(self, config: DatasetConfig) -> Dataset:
         """The data set on this context's device, loaded once for consecutive trials that share it."""
         if self._dataset is None or self._dataset[0] != config:

@@ -44,6 +44,7 @@ def run_cohort(
 def run_trial(config: TrialConfig, context: CohortContext | None = None) -> TrialRecord:
     """Build, prune and train one network; return what was measured."""
     context = context or CohortContext()
+    context.settle()
     timer = PhaseTimer()
     with timer("load"):
         dataset = context.dataset(config.dataset)
