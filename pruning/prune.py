@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from pruning.density import kept_count
-from pruning.masks import Masks, Scores, all_kept, count_kept, keep_counts, keep_highest
+from pruning.masks import Masks, Scores, all_kept, count_kept, keep_counts
 from pruning.quotas import LayerDensities, layer_counts
 from pruning.schedules import densities_by_round
+from pruning.scopes import Ranking, keep_highest, ranking
 
 ScoreRound = Callable[[Masks, int], Scores]
 """Scores under the given masks, in the given round (1 is the first)."""
@@ -58,8 +59,9 @@ def prune(
 
     `weights` gives the shape of each prunable weight (any tensors by name). After each round exactly
     round-half-even(density_k x weights) weights are left: over the whole network, shared out by rank (`scope` "global")
-    or by `layer_densities` where a criterion has them, or in each layer ("local"). Masks are nested, a weight removed
-    in one round never returns, unless the criterion is not `monotone`: then every round chooses among all weights.
+    or by `layer_densities` where a criterion has them, or in each layer ("local"). A scope that fixes layers leaves the
+    schedule to the others (`pruning.scopes`). Masks are nested, a weight removed in one round never returns, unless the
+    criterion is not `monotone`: then every round chooses among all weights.
     Raises ValueError for an unknown schedule or scope, for fewer than one round, for layer densities that cannot be
     met, and where no weight would be left.
     """
@@ -70,12 +72,13 @@ def prune(
     total = count_kept(masks)
     scores: Scores = {}
     rounds: list[Round] = []
-    for number, target in enumerate(densities_by_round(schedule, density, num_rounds), start=1):
+    split = ranking(scope, {name: mask.numel() for name, mask in masks.items()}, density)
+    for number, target in enumerate(densities_by_round(schedule, split.density, num_rounds), start=1):
         given = score(masks, number)
         ranked = masks if monotone else everything
         scores = {name: given[name].masked_fill(~mask, 0.0) for name, mask in ranked.items()}
         if layer_densities is None:
-            kept = keep_highest(scores, ranked, target, scope)
+            kept = _keep_by_rank(scores, ranked, target, split)
         else:
             kept = _keep_by_layer(scores, ranked, target, layer_densities)
         num_kept = count_kept(kept)
@@ -92,6 +95,15 @@ def prune(
         )
         masks = kept
     return Pruned(masks=masks, scores=scores, rounds=rounds)
+
+
+def _keep_by_rank(scores: Scores, alive: Masks, density: Decimal, split: Ranking) -> Masks:
+    """Fixed layers keep their count, the others their highest scores; in the order of `alive`."""
+    kept = keep_counts(scores, {name: alive[name] for name in split.fixed}, split.fixed)
+    others = {name: mask for name, mask in alive.items() if name not in split.fixed}
+    if others:
+        kept |= keep_highest(scores, others, density, split.scope)
+    return {name: kept[name] for name in alive}
 
 
 def _keep_by_layer(scores: Scores, alive: Masks, density: Decimal, layer_densities: LayerDensities) -> Masks:

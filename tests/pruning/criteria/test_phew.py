@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from pruning.connectivity import connectivity
 from pruning.criteria.contract import PruneSet
 from pruning.criteria.phew import Phew, _first_occurrences, _Network
-from pruning.masks import all_kept, keep_highest
+from pruning.masks import all_kept
 from pruning.prunable import prunable_weights
+from pruning.scopes import keep_highest
 from pruning.scoring import score_network
 from pruning.wiring import wiring
 from tests.pruning.networks import INPUT_SHAPE, NETWORKS, build, prune_set
