@@ -69,6 +69,10 @@ class RunDisplay:
         self.was_stopped = True
         self._console.print("Stopping: trials in flight are finished and committed. Ctrl-C again stops at once.")
 
+    def leaving(self) -> None:
+        """Ray does not answer any more, and the process ends."""
+        self._console.print("Ray is gone. Interrupted: the same command goes on from what is committed.")
+
     def _show(self) -> None:
         counts = self._counts()
         if self._bar:

@@ -85,6 +85,9 @@ class ProgressDisplay(Protocol):
     def stopping(self) -> None:
         """The user asked to stop."""
 
+    def leaving(self) -> None:
+        """Ray does not answer any more, and the process ends."""
+
 
 class CohortTrainable(Trainable):
     """One cohort as Ray Tune sees it: a few seconds of trials a step."""
@@ -225,7 +228,12 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     asked = False
-    give_up = threading.Timer(SECONDS_TO_STOP, os._exit, [EXIT_INTERRUPTED])
+
+    def leave() -> None:
+        display.leaving()
+        os._exit(EXIT_INTERRUPTED)
+
+    give_up = threading.Timer(SECONDS_TO_STOP, leave)
     give_up.daemon = True
 
     def stop(number: int, frame: object) -> None:
