@@ -41,8 +41,8 @@ def to_linear_view(model: nn.Module) -> None:
         if isinstance(module, _NormBase) and module.running_mean is not None:
             module.running_mean.zero_()
     for prefix, parent in list(model.named_modules()):
-        for name, child in list(parent.named_children()):
-            if _measures_its_input(child):
+        for name, child in list(parent._modules.items()):  # named_children() hides a second name
+            if child is not None and _measures_its_input(child):
                 setattr(parent, name, _unit_scale(child, f"{prefix}.{name}" if prefix else name))
 
 

@@ -75,9 +75,12 @@ class Scaled(Tensor):
         return _normalised(result)
 
 
-def scaled(tensor: Tensor) -> Scaled:
-    """`tensor` with exponent 0."""
-    return tensor.as_subclass(Scaled)
+def scaled(tensor: Tensor, exponent: int = 0) -> Scaled:
+    """`tensor` times 2^exponent."""
+    with torch._C.DisableTorchFunctionSubclass():
+        result = tensor.as_subclass(Scaled)
+    result.exponent = exponent
+    return _normalised(result)
 
 
 def value_and_exponent(tensor: Tensor) -> tuple[Tensor, int]:
