@@ -33,6 +33,8 @@ class Trials:
     epochs: pl.LazyFrame
     layers: pl.LazyFrame
     rounds: pl.LazyFrame
+    masks: pl.LazyFrame
+    """Empty unless the sweep asked for masks."""
     points: pl.LazyFrame
     """The grids of all sweeps, each point once."""
     results: pl.LazyFrame
@@ -51,6 +53,7 @@ def scan(location: str | Path) -> Trials:
         epochs=scan_children(store, "epochs"),
         layers=scan_children(store, "layers"),
         rounds=scan_children(store, "rounds"),
+        masks=scan_children(store, "masks"),
         points=points,
         results=_results(points, trials),
     )
@@ -91,6 +94,9 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "scope": pl.col("scope"),
                 "mode": _text("mode", " mode"),
                 "score_dtype": pl.col("score_dtype"),
+                "ablation": pl.when(pl.col("ablation") == "none")
+                .then(pl.lit("as scored"))
+                .otherwise(pl.col("ablation")),
                 "pruner_options": _options("pruner_options"),
             },
         ),

@@ -10,6 +10,8 @@ import json
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,8 +29,9 @@ app = typer.Typer(
     help="Sweeps of neural-network pruning: one file in, Parquet and a report out.",
     epilog="Exit codes: 0 done, 1 some trials failed, 2 bad input, 3 interrupted and resumable, 4 our own fault.",
 )
-out = Console(file=sys.stdout)  # bound now: while Ray runs, sys.stdout takes what Ray prints
-err = Console(file=sys.stderr)
+# bound now: while Ray runs, sys.stdout takes what Ray prints; no emoji: a pruner may be called mine:X
+out = Console(file=sys.stdout, emoji=False)
+err = Console(file=sys.stderr, emoji=False)
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
@@ -41,13 +44,25 @@ Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or hos
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where trials run; auto takes a GPU if there is one.")
 ]
-GpusPerTrial = Annotated[float, typer.Option(min=0, help="GPUs each slot reserves, e.g. 0.25 for four trials a GPU.")]
+GpusPerTrial = Annotated[
+    float | None,
+    typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
+]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
 
 TYPER_INTERRUPTED = 130
 """What typer exits with on Ctrl-C."""
 
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST)
+UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
 """System errors that are about the place where results go."""
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -61,7 +76,9 @@ def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False) 
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
-    planned = make_plan(file, _store(results, file.sweep.name))
+    store = _store(results, file.sweep.name)
+    with _naming_damaged_files(store):
+        planned = make_plan(file, store)
     if as_json:
         _print_json(plan_json(file, planned))
     else:
@@ -75,7 +92,7 @@ def run(
     slots: Slots = CORES,
     address: Address = "local",
     device: Device = "auto",
-    gpus_per_trial: GpusPerTrial = 0.0,
+    gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
@@ -95,7 +112,7 @@ def resume(
     slots: Slots = CORES,
     address: Address = "local",
     device: Device = "auto",
-    gpus_per_trial: GpusPerTrial = 0.0,
+    gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
@@ -119,7 +136,8 @@ def status(directory: StoreDir, as_json: AsJson = False) -> None:
     from orchestrator.status import read_status, show_status
 
     store = _existing_store(directory)
-    state = read_status(store)
+    with _naming_damaged_files(store):
+        state = read_status(store)
     if as_json:
         _print_json(state.to_json())
     else:
@@ -133,9 +151,10 @@ def report(
     """Write one self-contained HTML page with the sweep's answers."""
     from analysis.report import write_report
 
-    _existing_store(directory)
+    store = _existing_store(directory)
     try:
-        paths = write_report(directory, png=png)
+        with _naming_damaged_files(store):
+            paths = write_report(directory, png=png)
     except ValueError as error:
         raise BadInput(str(error)) from None
     for path in paths:
@@ -152,16 +171,26 @@ def trial(
     device: Device = "auto",
 ) -> None:
     """Show one trial, or run it again here without Ray."""
-    from orchestrator.inspect_trial import debug_trial, find_trial, show_trial
-    from orchestrator.run import load_saved_sweep
+    from orchestrator.inspect_trial import debug_trial, find_stored, find_trial, show_trial
+    from orchestrator.run import Exit, load_saved_sweep
 
     store = _existing_store(directory)
+    with _naming_damaged_files(store):
+        stored = None if debug else find_stored(store, trial_id)
+    if stored:
+        show_trial(store, stored, out)
+        return
     file = load_saved_sweep(store)
     identity, config = find_trial(file, trial_id)
-    if debug:
-        debug_trial(file, store, identity, config, device, out)
-    else:
+    if not debug:
         show_trial(store, identity, out)
+        return
+    try:
+        debug_trial(file, store, identity, config, device, out)
+    except Exception:  # the trial's own: the debugger has seen it where it was raised
+        err.print_exception(max_frames=12)
+        err.print("The trial failed, as above. Nothing was written to the store.")
+        raise typer.Exit(int(Exit.SOME_FAILED)) from None
 
 
 @app.command()
@@ -169,7 +198,11 @@ def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path
     """Write a commented sweep file to start from."""
     if path.exists():
         raise BadInput(f"{path} exists already: name another file, or remove it first")
-    path.write_text(files("sweeps").joinpath("template.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    text = files("sweeps").joinpath("template.yaml").read_text(encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error}") from None
     out.print(f"{path} written. Next: prunesweep plan {path}", markup=False, highlight=False)
 
 
@@ -219,7 +252,8 @@ def run_command(arguments: list[str]) -> int:  # noqa: PLR0911  (one return an e
 def _run(file: Any, store: Any, options: Any) -> None:
     from orchestrator.run import Exit, run_sweep
 
-    outcome, left = run_sweep(file, store, options, out)
+    with _naming_damaged_files(store):
+        outcome, left = run_sweep(file, store, options, out)
     where = shlex.quote(store.location)
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
     next_step = {
@@ -244,6 +278,24 @@ def _existing_store(directory: str) -> Any:
     if not store.exists("sweeps"):
         raise BadInput(f"{directory} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
     return store
+
+
+@contextmanager
+def _naming_damaged_files(store: Any) -> Iterator[None]:
+    """Readers fail at a damaged file without saying which: look for it then."""
+    import polars as pl
+
+    from orchestrator.store.read import damaged_files
+
+    try:
+        yield
+    except pl.exceptions.PolarsError:
+        damaged = damaged_files(store)
+        if not damaged:
+            raise
+        raise BadInput(
+            f"not a whole Parquet file: {', '.join(damaged)}. Remove it; prunesweep run does again what is lost with it"
+        ) from None
 
 
 def _print_json(value: Any) -> None:

@@ -45,6 +45,7 @@ class RunSettings:
     device: str = "auto"
     max_attempts: int = 3
     """Crashes of its process after which a trial is given up."""
+    save_masks: bool = False
 
     def to_json(self) -> str:
         """The settings as JSON."""
@@ -111,7 +112,7 @@ class CohortRunner:
         self._settings = RunSettings.from_json(self._store.read_text("runs", cohort.run_id, "run.json"))
         self._user_code = UserCode(Path(self._settings.user_folder))
         self._user_code.make_importable()
-        self._context = CohortContext(self._settings.device)
+        self._context = CohortContext(self._settings.device, save_masks=self._settings.save_masks)
         self._nonce = uuid.uuid4().hex[:8]
         self._num_segments = 0
         self._careful = bool(self._markers())
@@ -187,8 +188,10 @@ class CohortRunner:
         """Refuse to record new code's result under the id of the code that was planned."""
         parts: tuple[Named, ...] = (config.dataset, config.model, config.pruner)
         for part in parts:
-            if part.source_hash and UserCode(self._user_code.folder).source_hash(part.name) != part.source_hash:
-                raise RuntimeError(f"the source of {part.name} changed after this run was planned: run the sweep again")
+            if not part.source_hash:
+                continue
+            if UserCode(self._user_code.folder).content_hash(part.name, part.kwargs) != part.source_hash:
+                raise RuntimeError(f"what {part.name} reads changed after this run was planned: run the sweep again")
 
     def _markers(self) -> list[str]:
         prefix = f"{self._cohort.label}-"

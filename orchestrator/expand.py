@@ -7,6 +7,7 @@ model and, innermost, the scores of one-shot criteria, which serve every density
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from itertools import product
 
 from orchestrator.errors import BadInput
@@ -28,12 +29,12 @@ def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
     """Every point of the grid as asked for, before folding. Raises BadInput for code that cannot be found."""
     densities = sweep.densities
     datasets = [
-        DatasetConfig(name=name, options=_options(spec), source_hash=_source(name, user_code))
+        DatasetConfig(name=name, options=_options(spec), source_hash=user_code.content_hash(name, spec.options))
         for spec in sweep.dataset
         for name in spec.name
     ]
     models = [
-        ModelConfig(name=name, options=_options(spec), source_hash=_source(name, user_code))
+        ModelConfig(name=name, options=_options(spec), source_hash=user_code.content_hash(name, spec.options))
         for spec in sweep.model
         for name in spec.name
     ]
@@ -50,22 +51,27 @@ def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
     for name in spec.name:
         entry = PRUNERS.get(name, CUSTOM)
         axes: tuple[Iterable, ...] = (
-            spec.iterations or [entry.iterations],
             spec.schedule,
+            spec.iterations or [entry.iterations],
             spec.scope,
             spec.mode or [entry.mode],
             spec.score_dtype or [entry.score_dtype],
+            spec.ablation,
         )
-        for iterations, schedule, scope, mode, score_dtype in product(*axes):
+        for schedule, iterations, scope, mode, score_dtype, ablation in product(*axes):
             yield PrunerConfig(
                 name=name,
                 options=_options(spec),
-                source_hash=_source(name, user_code),
-                iterations=iterations,
-                schedule=schedule,
+                source_hash=user_code.content_hash(name, spec.options),
+                # a list of stops has as many rounds as stops above the target, and one more to it
+                iterations=len(schedule) + 1 if isinstance(schedule, list) else iterations,
+                schedule=",".join(f"{Decimal(str(stop)):f}" for stop in schedule)
+                if isinstance(schedule, list)
+                else schedule,
                 scope=scope,
                 mode=mode,
                 score_dtype=score_dtype,
+                ablation=ablation,
             )
 
 
@@ -106,7 +112,3 @@ def _options(spec: DatasetSpec | ModelSpec | PrunerSpec) -> str:
         return options_text(spec.options)
     except (TypeError, ValueError) as error:
         raise BadInput(f"{spec.kind} {', '.join(spec.name)}: an option has no stable text form: {error}") from None
-
-
-def _source(name: str, user_code: UserCode) -> str:
-    return user_code.source_hash(name) if ":" in name else ""

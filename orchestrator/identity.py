@@ -7,6 +7,7 @@ million ids cost seconds. Points that must give equal results are first folded i
 - a criterion whose scores do not depend on earlier rounds (random, magnitude) gives the same masks in any number of
   rounds, under any schedule;
 - a criterion that does not run the network scores the same in either mode and precision;
+- a schedule's stops beyond the target density are not visited;
 - with one round the schedule has no densities to choose.
 """
 
@@ -14,8 +15,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from decimal import Decimal
 from functools import lru_cache
 
+from pruning.schedules import SCHEDULES, stops_above
 from pruning.table import CUSTOM, PRUNERS
 from training.config import DENSE_PRUNER, NUMERICS_VERSION, PrunerConfig, TrialConfig
 
@@ -34,24 +37,26 @@ def fold(config: TrialConfig) -> tuple[TrialConfig, str]:
     if config.density == 1:
         dense = replace(config, pruner=DENSE, seeds=replace(config.seeds, prune=0))
         return dense, "dense: at density 1 the pruner cannot matter"
-    pruner, reason = _fold_pruner(config.pruner)
+    pruner, reason = _fold_pruner(config.pruner, config.density)
     return (replace(config, pruner=pruner), reason) if reason else (config, "")
 
 
 @lru_cache(maxsize=4096)
-def _fold_pruner(pruner: PrunerConfig) -> tuple[PrunerConfig, str]:
+def _fold_pruner(pruner: PrunerConfig, density: Decimal) -> tuple[PrunerConfig, str]:
     entry = PRUNERS.get(pruner.name, CUSTOM)
-    if not entry.reads_network:
-        unread = replace(pruner, mode="eval", score_dtype="float32")
-        if unread != pruner:
-            return _fold_pruner(unread)[
-                0
-            ], f"{pruner.name} does not run the network: its mode and precision cannot matter"
-    one_round = replace(pruner, iterations=1, schedule="exponential")
-    if pruner == one_round:
-        return pruner, ""
-    if not entry.rescores:
-        return one_round, f"{pruner.name} scores the same in every round: one round serves all"
-    if pruner.iterations == 1:
-        return one_round, "one round has no schedule"
-    return pruner, ""
+    folded, reasons = pruner, []
+    if not entry.reads_network and (folded.mode, folded.score_dtype) != ("eval", "float32"):
+        folded = replace(folded, mode="eval", score_dtype="float32")
+        reasons.append(f"{pruner.name} does not run the network: its mode and precision cannot matter")
+    if not entry.rescores and folded.iterations > 1:
+        folded = replace(folded, iterations=1)
+        reasons.append(f"{pruner.name} scores the same in every round: one round serves all")
+    elif folded.schedule not in SCHEDULES and folded.iterations > 1:
+        stops = stops_above(folded.schedule, density)
+        if len(stops) + 1 != folded.iterations:
+            folded = replace(folded, schedule=",".join(f"{stop:f}" for stop in stops), iterations=len(stops) + 1)
+            reasons.append("stops of a schedule beyond the target are not visited")
+    if folded.iterations == 1 and folded.schedule != "exponential":
+        folded = replace(folded, schedule="exponential")
+        reasons.append("one round has no schedule")
+    return folded, "; ".join(reasons)

@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from orchestrator.errors import BadInput
@@ -31,6 +32,12 @@ def find_trial(file: SweepFile, prefix: str) -> tuple[str, TrialConfig]:
     )
 
 
+def find_stored(store: Store, prefix: str) -> str | None:
+    """The one trial with a row whose id starts with `prefix`, of whatever sweep or version of its code; else None."""
+    found = scan_trials(store).filter(pl.col("trial_id").str.starts_with(prefix)).select("trial_id").collect()
+    return str(found.item()) if found.height == 1 else None
+
+
 def show_trial(store: Store, identity: str, console: Console) -> None:
     """Print every recorded column of a trial."""
     row = stored_row(store, identity)
@@ -40,7 +47,7 @@ def show_trial(store: Store, identity: str, console: Console) -> None:
     table = Table(box=None, show_header=False)
     for column, value in row.items():
         if value is not None and column != "error_traceback":
-            table.add_row(column, str(value))
+            table.add_row(column, escape(str(value)))
     console.print(table)
     if row["error_traceback"]:
         console.print(row["error_traceback"], markup=False, highlight=False)

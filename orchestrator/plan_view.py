@@ -7,10 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
+from orchestrator.errors import BadInput
 from orchestrator.plan import Plan
+from orchestrator.sources import UserCode
 from orchestrator.sweepfile import SweepFile
 
 
@@ -25,12 +28,19 @@ class BeyondMaximal:
 
 
 def beyond_maximal(file: SweepFile, plan: Plan) -> list[BeyondMaximal]:
-    """Where in the grid layer-collapse cannot be avoided, by any pruner."""
+    """Where in the grid layer-collapse cannot be avoided, by any pruner. Raises BadInput for what cannot be built."""
     from training.capacity import capacity  # torch: two seconds that only this question needs
 
+    UserCode(file.folder).make_importable()
     found = []
     for dataset, model in plan.networks:
-        limits = capacity(dataset, model)
+        try:
+            limits = capacity(dataset, model)
+        except Exception as error:  # whatever a user's code or options raise, every trial would raise too
+            raise BadInput(
+                f"model {model.name} {model.options} on {dataset.name} {dataset.options} cannot be built: "
+                f"{type(error).__name__}: {error}"
+            ) from None
         densities = [density for density in file.sweep.densities if limits.is_beyond(density)]
         if densities:
             found.append(
@@ -70,7 +80,7 @@ def plan_json(file: SweepFile, plan: Plan) -> dict[str, Any]:
 def show_plan(file: SweepFile, plan: Plan, console: Console) -> None:
     """Print the plan."""
     console.print(
-        f"[bold]{file.sweep.name}[/]: {plan.num_points:,} points of the grid are {plan.num_trials:,} trials: "
+        f"[bold]{escape(file.sweep.name)}[/]: {plan.num_points:,} points of the grid are {plan.num_trials:,} trials: "
         f"{plan.num_completed:,} done, {plan.num_failed:,} failed, [bold]{len(plan.to_run):,} to run[/]",
         highlight=False,
     )
@@ -83,12 +93,12 @@ def show_plan(file: SweepFile, plan: Plan, console: Console) -> None:
             shown = [f"{texts[float(value)]} ({count:,})" for value, count in values.items()]
             table.add_row("sparsity", ", ".join(shown))
         else:
-            table.add_row(axis, ", ".join(f"{value} ({count:,})" for value, count in values.items()))
+            table.add_row(axis, escape(", ".join(f"{value} ({count:,})" for value, count in values.items())))
     console.print(table)
     for one in beyond_maximal(file, plan):
         beyond = ", ".join(sparsity_texts(float(density) for density in one.densities).values())
         console.print(
-            f"[yellow]beyond maximal compression[/] of {one.model} on {one.dataset} "
+            f"[yellow]beyond maximal compression[/] of {escape(one.model)} on {escape(one.dataset)} "
             f"({one.maximal_compression:,.0f}x): {beyond}: fewer weights than layers, so some layer must be empty",
             highlight=False,
         )

@@ -18,8 +18,9 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -27,7 +28,6 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # with verbose=0, the one that
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # results go to the store; this halves driver time
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a user's relative paths keep their meaning
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # CPU trials see the GPUs that the user left visible
 
 import ray
 from ray.tune import (
@@ -43,6 +43,10 @@ from ray.tune import (
 )
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
+from orchestrator.errors import BadInput
+
+OUR_ROOT = Path(__file__).resolve().parents[1]
+"""The folder that our packages are imported from."""
 
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
@@ -56,7 +60,10 @@ class Cluster:
     """"local" starts a Ray of our own; "auto" or host:port joins a running one."""
     slots: int = 1
     """Trials at a time on a Ray of our own; a running cluster knows its own size."""
-    gpus_per_trial: float = 0.0
+    gpus_per_trial: float | None = None
+    """GPUs that each slot reserves; None is one where the cluster has any. Fractions share a GPU's time, not its
+    memory: how many networks fit is the user's to say."""
+    use_gpus: bool = True
 
 
 class ProgressDisplay(Protocol):
@@ -79,7 +86,9 @@ class CohortTrainable(Trainable):
     """One cohort as Ray Tune sees it: a few seconds of trials a step."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take a cohort; it is opened by the first step."""
+        """Take a cohort; it is opened by the first step. A user's relative paths mean what they mean to the user."""
+        with suppress(OSError):  # on another machine the folder need not exist
+            os.chdir(config["folder"])
         self._cohort = Cohort(**config["cohort"])
         self._runner: CohortRunner | None = None
 
@@ -112,8 +121,8 @@ def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDispla
     report = _Report(display)
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
         tuner = Tuner(
-            with_resources(CohortTrainable, {"cpu": 1, "gpu": cluster.gpus_per_trial}),
-            param_space={"cohort": grid_search([asdict(cohort) for cohort in cohorts])},
+            with_resources(CohortTrainable, {"cpu": 1, "gpu": _gpus_per_trial(cluster)}),
+            param_space={"cohort": grid_search([asdict(cohort) for cohort in cohorts]), "folder": str(Path.cwd())},
             tune_config=TuneConfig(reuse_actors=True),
             run_config=RunConfig(
                 name=cohorts[0].run_id,
@@ -169,6 +178,8 @@ def _connected(cluster: Cluster) -> Iterator[None]:
     """A connection to Ray, silenced: a private one that ends with us, or a running cluster that stays.
 
     Ray prints pages about a dead worker, and deprecations of its own; what a user needs of it our display says.
+    Ray puts the driver's folder first on the workers' import path, where a user's models/ or random.py would replace
+    ours and Python's: during `init` that folder is our own.
     """
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -177,13 +188,17 @@ def _connected(cluster: Cluster) -> Iterator[None]:
             size = cluster.slots
         else:
             size = None
-        ray.init(
-            address=cluster.address,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            num_cpus=size,
-            include_dashboard=False,
-        )
+        try:
+            with chdir(OUR_ROOT):
+                ray.init(
+                    address=cluster.address,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    num_cpus=size,
+                    include_dashboard=False,
+                )
+        except ConnectionError as error:
+            raise BadInput(f"--address {cluster.address}: no Ray is running there: {error}") from None
         try:
             yield
         finally:
@@ -201,9 +216,16 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
+    asked = False
+
     def stop(number: int, frame: object) -> None:
+        nonlocal asked
         for one, handler in previous.items():
             signal.signal(one, handler)
+        if asked:  # Tune put this handler back when it heard the first
+            signal.raise_signal(number)
+            return
+        asked = True
         display.stopping()
         signal.raise_signal(signal.SIGUSR1)
 
@@ -214,6 +236,14 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _gpus_per_trial(cluster: Cluster) -> float:
+    if not cluster.use_gpus:
+        return 0.0
+    if cluster.gpus_per_trial is not None:
+        return cluster.gpus_per_trial
+    return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
 
 
 def _is_node_alive(node_id: str) -> bool:

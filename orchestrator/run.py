@@ -48,7 +48,7 @@ class RunOptions:
     address: str = "local"
     slots: int = 1
     device: str = "auto"
-    gpus_per_trial: float = 0.0
+    gpus_per_trial: float | None = None
     max_attempts: int = 3
     retry_failed: bool = False
 
@@ -87,7 +87,10 @@ def load_saved_sweep(store: Store) -> SweepFile:
     hashes = [name.removesuffix(".json") for name in store.files("sweeps") if name.endswith(".json")]
     if not hashes:
         raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
-    origins = {one: json.loads(store.read_text("sweeps", f"{one}.json")) for one in hashes}
+    try:
+        origins = {one: json.loads(store.read_text("sweeps", f"{one}.json")) for one in hashes}
+    except ValueError as error:
+        raise BadInput(f"{store.path('sweeps')} holds a damaged .json file ({error}): remove it") from None
     last = max(hashes, key=lambda one: str(origins[one]["last_run_at"]))
     text = store.read_text("sweeps", f"{last}.yaml")
     return parse_sweep(text, name=store.path("sweeps", f"{last}.yaml"), folder=Path(origins[last]["folder"]))
@@ -117,10 +120,16 @@ def _run_once(file: SweepFile, store: Store, plan: Plan, options: RunOptions, co
         user_folder=str(file.folder),
         device=options.device,
         max_attempts=options.max_attempts,
+        save_masks=file.sweep.save_masks,
     )
     publish_run(store, settings, plan.to_run)
     cohorts = split_cohorts(plan.to_run, location=store.location, run_id=run_id, slots=options.slots)
-    cluster = Cluster(address=options.address, slots=options.slots, gpus_per_trial=options.gpus_per_trial)
+    cluster = Cluster(
+        address=options.address,
+        slots=options.slots,
+        gpus_per_trial=options.gpus_per_trial,
+        use_gpus=options.device != "cpu",
+    )
     try:
         with RunDisplay(len(plan.to_run), console) as display:
             return run_cohorts(cohorts, cluster, display)

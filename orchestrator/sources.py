@@ -12,8 +12,10 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import sys
+from collections.abc import Iterable, Mapping
 from modulefinder import ModuleFinder
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import BadInput, did_you_mean
 
@@ -33,6 +35,16 @@ class UserCode:
         if str(self.folder) not in sys.path:
             sys.path.append(str(self.folder))
 
+    def content_hash(self, name: str, options: Mapping[str, Any]) -> str:
+        """Hash of what a name and its options read besides our own code: a user's source, a file of weights; or ""."""
+        parts = [self.source_hash(name)] if ":" in name else []
+        if isinstance(weights := options.get("weights"), str):
+            try:
+                parts.append(hashlib.blake2b(Path(weights).read_bytes(), digest_size=16).hexdigest())
+            except OSError as error:
+                raise BadInput(f"{name}: weights: {error}: name a file, from the folder you run in") from None
+        return "+".join(parts)
+
     def source_hash(self, target: str) -> str:
         """Hash of what `package.module:Name` runs. Raises BadInput where it cannot be found or would be shadowed."""
         if target not in self._hashes:
@@ -43,11 +55,13 @@ class UserCode:
         module, _, name = target.partition(":")
         if self._local_file(module) is None:
             return _installed_hash(module, self.folder)
-        finder = ModuleFinder(path=[str(self.folder)])
+        self._refuse_bare_folders(target, [module.rpartition(".")[0]] if "." in module else [])
+        finder = _Finder(path=[str(self.folder)])
         try:
             finder.import_hook(module)
         except SyntaxError as error:
             raise BadInput(f"{target}: {error.filename}:{error.lineno}: {error.msg}") from None
+        self._refuse_bare_folders(target, finder.badmodules)
         files = {
             found: Path(part.__file__)  # type: ignore[attr-defined]  # modulefinder's own Module, untyped
             for found, part in finder.modules.items()
@@ -66,6 +80,14 @@ class UserCode:
         candidates = (base.with_suffix(".py"), base / "__init__.py")
         return next((path for path in candidates if path.is_file()), None)
 
+    def _refuse_bare_folders(self, target: str, modules: Iterable[str]) -> None:
+        """Python imports from a folder without __init__.py; `ModuleFinder` does not, so edits there would go unseen."""
+        for module in modules:
+            for end in range(1, module.count(".") + 2):
+                folder = self.folder.joinpath(*module.split(".")[:end])
+                if any(folder.glob("*.py")) and not (folder / "__init__.py").exists():
+                    raise BadInput(f"{target} imports from {folder}, which is no package yet: put an __init__.py there")
+
     def _refuse_shadowing(self, top: str) -> None:
         """The installed module of that name would be imported instead of the local one: say so, naming both."""
         spec = importlib.util.find_spec(top)
@@ -79,6 +101,16 @@ class UserCode:
             f"{mine} has the name of an installed module ({', '.join(places)}), which Python would import instead: "
             "rename your file"
         )
+
+
+class _Finder(ModuleFinder):
+    """Takes a folder without __init__.py for no module, where `ModuleFinder` falls over it."""
+
+    def find_module(self, name: str, path: Any, parent: Any = None) -> Any:
+        try:
+            return super().find_module(name, path, parent)
+        except AttributeError:
+            raise ImportError(name) from None
 
 
 def _require_name(target: str, file: Path, name: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
@@ -78,7 +79,7 @@ def show_status(status: Status, store: Store, console: Console) -> None:
     """Print the status and what to type next."""
     total = status.total
     console.print(
-        f"[bold]{', '.join(status.sweeps)}[/]: {total.completed:,} of {total.trials:,} trials completed "
+        f"[bold]{escape(', '.join(status.sweeps))}[/]: {total.completed:,} of {total.trials:,} trials completed "
         f"({total.collapsed:,} collapsed), {total.failed:,} failed, {total.missing:,} missing",
         highlight=False,
     )
@@ -91,10 +92,12 @@ def show_status(status: Status, store: Store, console: Console) -> None:
     for axis, values in axes.items():
         for index, (value, counts) in enumerate(values.items()):
             numbers = (counts.completed, counts.collapsed, counts.failed, counts.missing)
-            table.add_row("" if index else axis, value, *(f"{number:,}" if number else "·" for number in numbers))
+            table.add_row(
+                "" if index else axis, escape(value), *(f"{number:,}" if number else "·" for number in numbers)
+            )
     console.print(table)
     for kind, message, count in status.errors:
-        console.print(f"{count:,} x {kind}: {message}", style="red", markup=False, highlight=False)
+        console.print(f"{count:,} x {kind}: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     next_step = "resume" if total.failed or total.missing else "report"
     next_command = f"Next: prunesweep {next_step} {shlex.quote(store.location)}"
     console.print(next_command, markup=False, highlight=False, soft_wrap=True)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -35,6 +37,11 @@ CUSTOM_NAME = re.compile(r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$")
 
 RANGE_KEYS = {"start", "stop", "step"}
 LARGEST_AXIS = 1_000_000
+LONGEST_NAME = 200
+"""Bytes of a sweep's name: file systems allow 255 for a file's, and ours end in .parquet."""
+LARGEST_SEED = 2**63 - 1
+SMALLEST_DENSITY = Decimal("1e-15")
+"""No network has a weight left below it."""
 DENSITY_UNITS: tuple[DensityUnit, ...] = ("sparsity", "density", "compression_ratio", "compression_exponent")
 
 
@@ -57,8 +64,8 @@ def _expand_range(item: dict[str, Any]) -> list[int | float]:
     if set(item) != RANGE_KEYS or any(isinstance(v, bool) or not isinstance(v, int | float) for v in item.values()):
         raise PydanticCustomError("range", "a range is {start: number, stop: number, step: number}")
     start, stop, step = (Decimal(str(item[key])) for key in ("start", "stop", "step"))
-    if step <= 0 or stop < start:
-        raise PydanticCustomError("range", "a range goes up: start <= stop and step > 0")
+    if not all(value.is_finite() for value in (start, stop, step)) or step <= 0 or stop < start:
+        raise PydanticCustomError("range", "a range goes up: start <= stop and step > 0, all finite")
     count = int((stop - start) / step) + 1
     if count > LARGEST_AXIS:
         raise PydanticCustomError("range", "a range of {count} values: expected at most 1000000", {"count": count})
@@ -102,7 +109,7 @@ class _Strict(BaseModel):
                 if key not in cls.model_fields:
                     hint = did_you_mean(str(key), cls.model_fields)
                     raise PydanticCustomError(
-                        "unknown_key", "unknown key {key}: {hint}", {"key": repr(key), "hint": hint}
+                        "unknown_key", "unknown key {key}: {hint}", {"key": repr(key), "hint": hint, "at": key}
                     )
         return value
 
@@ -144,6 +151,7 @@ class _Choice(_Strict):
                             "unknown key {option} for {kind} {name}: {hint}",
                             {
                                 "option": repr(option),
+                                "at": option,
                                 "kind": self.kind,
                                 "name": name,
                                 "hint": did_you_mean(option, valid),
@@ -171,6 +179,12 @@ class ModelSpec(_Choice):
     known = MODELS
 
 
+def _lone_list_is_one_schedule(value: Any) -> Any:
+    """`schedule: [0.5, 0.2]` is one schedule of two stops, not an axis of two numbers."""
+    is_list = isinstance(value, list) and value
+    return [value] if is_list and all(isinstance(one, int | float) for one in value) else value
+
+
 class PrunerSpec(_Choice):
     """A pruner with axes of its own. What is left out takes the pruner's defaults (`prunesweep show pruners`)."""
 
@@ -179,14 +193,31 @@ class PrunerSpec(_Choice):
 
     iterations: Axis[Annotated[int, Field(ge=1, le=100_000)]] | None = None
     """Rounds of scoring and pruning."""
-    schedule: Axis[Literal["exponential", "linear"]] = ["exponential"]
-    """Densities between the first and the last round."""
+    schedule: Annotated[
+        Axis[Literal["exponential", "linear"] | list[Annotated[float, Field(gt=0, lt=1)]]],
+        BeforeValidator(_lone_list_is_one_schedule),
+    ] = ["exponential"]
+    """Densities between the first and the last round: exponential, linear, or the densities to stop at, falling."""
     scope: Axis[Literal["global", "local"]] = ["global"]
     """global: all layers ranked together; local: the same density in every layer."""
     mode: Axis[Literal["eval", "train"]] | None = None
     """BatchNorm's mode while scoring."""
     score_dtype: Axis[Literal["float32", "float64"]] | None = None
     """Precision of scoring."""
+    ablation: Axis[Literal["none", "shuffle", "reinitialise", "invert"]] = ["none"]
+    """shuffle the mask inside each layer, reinitialise the weights after pruning, or invert the scores."""
+
+    @model_validator(mode="after")
+    def _schedules_are_sound(self) -> PrunerSpec:
+        spelled_out = [one for one in self.schedule if isinstance(one, list)]
+        for stops in spelled_out:
+            if not stops or any(a <= b for a, b in pairwise(stops)):
+                raise PydanticCustomError("schedule", "a list of densities to stop at falls from round to round")
+        if self.iterations is not None and len(spelled_out) == len(self.schedule):
+            raise PydanticCustomError(
+                "schedule", "iterations is set, but a list of densities has as many rounds as it says: remove one"
+            )
+        return self
 
 
 class SeedSpec(_Strict):
@@ -194,12 +225,12 @@ class SeedSpec(_Strict):
 
     count: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Seeds 0 to count - 1."""
-    values: Axis[Annotated[int, Field(ge=0)]] | None = None
-    init: Axis[Annotated[int, Field(ge=0)]] | None = None
+    values: Axis[Annotated[int, Field(ge=0, le=LARGEST_SEED)]] | None = None
+    init: Axis[Annotated[int, Field(ge=0, le=LARGEST_SEED)]] | None = None
     """Initial weights."""
-    data: Axis[Annotated[int, Field(ge=0)]] | None = None
+    data: Axis[Annotated[int, Field(ge=0, le=LARGEST_SEED)]] | None = None
     """Order of the training examples."""
-    prune: Axis[Annotated[int, Field(ge=0)]] | None = None
+    prune: Axis[Annotated[int, Field(ge=0, le=LARGEST_SEED)]] | None = None
     """Prune set and random scores."""
 
     @model_validator(mode="before")
@@ -221,7 +252,7 @@ class SeedSpec(_Strict):
 class TrainingSpec(_Strict):
     """How every pruned network is trained."""
 
-    epochs: Axis[Annotated[int, Field(ge=1)]]
+    epochs: Axis[Annotated[int, Field(ge=1, le=1_000_000)]]
     """Passes over the training set."""
     optimizer: Axis[Literal["sgd", "momentum", "adam"]] = ["momentum"]
     """momentum is SGD with Nesterov momentum."""
@@ -231,7 +262,7 @@ class TrainingSpec(_Strict):
     """For the optimizer `momentum`; 0.9 unless given."""
     weight_decay: Axis[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = [0.0]
     """L2 penalty on every parameter."""
-    batch_size: Axis[Annotated[int, Field(ge=1)]] = [128]
+    batch_size: Axis[Annotated[int, Field(ge=1, le=1_000_000_000)]] = [128]
     """Images a step."""
     lr_drops: list[Annotated[int, Field(ge=1)]] = []
     """Epochs after which the learning rate is multiplied by lr_drop_factor. One list: not an axis."""
@@ -265,6 +296,8 @@ class Sweep(_Strict):
     """log10(1 / density), at least 0: 4 is 99.99 % sparsity."""
     seed: SeedSpec = SeedSpec(count=1)
     training: TrainingSpec
+    save_masks: bool = False
+    """Keep every trial's masks, eight weights a byte. Does not make a trial that is done run again."""
 
     @field_validator("name")
     @classmethod
@@ -273,6 +306,8 @@ class Sweep(_Strict):
             raise PydanticCustomError(
                 "name", "a name becomes a folder: expected text without slashes, not empty, not starting with a dot"
             )
+        if len(name.encode()) > LONGEST_NAME:
+            raise PydanticCustomError("name", "a name becomes a folder: expected at most 200 bytes")
         return name
 
     @field_validator(*DENSITY_UNITS)
@@ -280,9 +315,14 @@ class Sweep(_Strict):
     def _in_range(cls, values: list[float] | None, info: Any) -> list[float] | None:
         for value in values or []:
             try:
-                canonical_density(info.field_name, value)
+                density = canonical_density(info.field_name, value)
             except ValueError as error:
                 raise PydanticCustomError("density", "{problem}", {"problem": str(error)}) from None
+            if density < SMALLEST_DENSITY:
+                message = "{unit} {value} leaves no weight in any network: expected a density of at least {smallest}"
+                raise PydanticCustomError(
+                    "density", message, {"unit": info.field_name, "value": value, "smallest": str(SMALLEST_DENSITY)}
+                )
         return values
 
     @model_validator(mode="after")

@@ -51,12 +51,17 @@ def parse_sweep(text: str, *, name: str, folder: Path) -> SweepFile:
         raise BadInput(f"{name}:{line}: not valid YAML: {error.problem}") from None
     except YAMLError as error:
         raise BadInput(f"{name}: not valid YAML: {error}") from None
+    except (TypeError, ValueError) as error:  # a tag with a value of the wrong kind
+        raise BadInput(f"{name}: not valid YAML: {error}") from None
     if not isinstance(document, CommentedMap):
         raise BadInput(
             f"{name}:1: expected keys such as 'name', 'dataset', 'model', 'pruner'; `prunesweep init` writes an example"
         )
     lines: dict[KeyPath, int] = {}
-    plain = _plain(document, (), lines)
+    try:
+        plain = _plain(document, (), lines)
+    except BadInput as error:
+        raise BadInput(f"{name}: {error}") from None
     try:
         sweep = Sweep.model_validate(plain)
     except ValidationError as error:
@@ -65,7 +70,10 @@ def parse_sweep(text: str, *, name: str, folder: Path) -> SweepFile:
 
 
 def _plain(node: Any, path: KeyPath, lines: dict[KeyPath, int]) -> Any:
-    """The node in plain Python types; the line of every key and item goes into `lines`."""
+    """The node in plain Python types; the line of every key and item goes into `lines`. Raises BadInput for a tag."""
+    if tag := getattr(getattr(node, "tag", None), "value", None):
+        key = ".".join(str(step) for step in path)
+        raise BadInput(f"{key}: a value with a tag ({tag}) is not read: write it without")
     if isinstance(node, CommentedMap):
         for key in node:
             lines[(*path, key)] = node.lc.key(key)[0] + 1
@@ -86,6 +94,8 @@ def _complaint(name: str, lines: dict[KeyPath, int], problem: Any) -> str:
     for step in problem["loc"]:
         if (*known, step) in lines:
             known = (*known, step)
+    if (wrong := (*known, problem.get("ctx", {}).get("at"))) in lines:
+        known = wrong
     key = ".".join(str(step) for step in known) or "the file"
     where = f"{name}:{lines.get(known, 1)}: {key}"
     if problem["type"] == "missing":

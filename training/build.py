@@ -26,11 +26,16 @@ def load_dataset(config: DatasetConfig) -> Dataset:
 
 
 def build_model(
-    config: ModelConfig, *, input_shape: tuple[int, int, int], num_classes: int, init_seed: int
+    config: ModelConfig,
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    init_seed: int,
+    purpose: str = "init",
 ) -> nn.Module:
-    """The configured model with its initial weights: a function of (config, shape, classes, init_seed) alone."""
+    """The configured model with its weights: a function of (config, shape, classes, init_seed, purpose) alone."""
     entry = MODELS.get(config.name)
-    with global_seed(init_seed, "init"):
+    with global_seed(init_seed, purpose):
         model = _call(entry.target if entry else config.name, config, input_shape=input_shape, num_classes=num_classes)
     if not isinstance(model, nn.Module):
         raise TypeError(f"model {config.name}: returned {type(model).__name__}, expected a torch.nn.Module")

@@ -32,14 +32,20 @@ class Capacity:
 
 
 def capacity(dataset: DatasetConfig, model: ModelConfig) -> Capacity:
-    """Capacity of `model` for the images of `dataset`. No weights are allocated; only a user's data set is loaded."""
+    """Capacity of `model` for the images of `dataset`.
+
+    No weights are allocated, unless a user's model reads values while it is built; only a user's data set is loaded.
+    """
     entry = DATASETS.get(dataset.name)
     if entry:
         input_shape, num_classes = entry.input_shape, entry.num_classes
     else:
         loaded = load_dataset(dataset)
         input_shape, num_classes = loaded.input_shape, loaded.num_classes
-    with torch.device("meta"):
+    try:
+        with torch.device("meta"):
+            network = build_model(model, input_shape=input_shape, num_classes=num_classes, init_seed=0)
+    except (NotImplementedError, RuntimeError):  # what tensors without values raise
         network = build_model(model, input_shape=input_shape, num_classes=num_classes, init_seed=0)
     weights = prunable_weights(network)
     return Capacity(num_weights=sum(weight.numel() for weight in weights.values()), num_layers=len(weights))

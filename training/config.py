@@ -43,7 +43,7 @@ class Named(Component):
     options: str = "{}"
     """Constructor arguments as canonical JSON."""
     source_hash: str = ""
-    """For a user's own: hash of its source and of the local modules it imports. Empty for ours."""
+    """Hash of what it reads besides our own code: a user's source and the local modules it imports, a weights file."""
 
     @cached_property
     def kwargs(self) -> dict[str, Any]:
@@ -68,13 +68,15 @@ class PrunerConfig(Named):
     iterations: int = 1
     """Rounds of scoring and pruning, at least 1."""
     schedule: str = "exponential"
-    """Densities between the first and the last round: "exponential" or "linear"."""
+    """Densities between the first and the last round: "exponential", "linear", or the densities as "0.5,0.2"."""
     scope: str = "global"
     """"global": all layers ranked together; "local": the same density in every layer."""
     mode: str = "eval"
     """The network's mode while scoring: "eval" or "train"."""
     score_dtype: str = "float32"
     """Precision of scoring: "float32" or "float64"."""
+    ablation: str = "none"
+    """A sanity check of the mask (`pruning.ablations`): "none", "shuffle", "reinitialise" or "invert"."""
 
 
 @dataclass(frozen=True, kw_only=True)

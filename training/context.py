@@ -25,7 +25,8 @@ PRUNE_EXAMPLES_PER_CLASS = 10
 class CohortContext:
     """Shared state of one worker process; holds the last data set and the last first-round scores only."""
 
-    def __init__(self, device: str = "auto") -> None:
+    def __init__(self, device: str = "auto", *, save_masks: bool = False) -> None:
+        self.save_masks = save_masks
         self.device, self.execution = prepare_device(device)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None

@@ -17,6 +17,7 @@ from training.device import ExecutionClass
 from training.evaluate import Metrics
 
 TRACEBACK_CHARACTERS = 4000
+MESSAGE_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,17 @@ class LayerRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MaskRecord:
+    """The mask of one prunable layer."""
+
+    layer: str
+    position: int
+    shape: list[int]
+    bits: bytes
+    """`pruning.packing.pack` of the mask: 1 is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrialError:
     """Why a trial failed."""
 
@@ -80,7 +92,15 @@ class TrialError:
     def of(cls, error: BaseException) -> TrialError:
         """The error with the tail of its traceback."""
         text = "".join(traceback.format_exception(error))
-        return cls(type=type(error).__name__, message=str(error), traceback=text[-TRACEBACK_CHARACTERS:])
+        message = str(error)
+        if len(message) > MESSAGE_CHARACTERS:
+            message = f"{message[: MESSAGE_CHARACTERS // 2]} ... {message[-MESSAGE_CHARACTERS // 2 :]}"
+        return cls(type=type(error).__name__, message=_utf8(message), traceback=_utf8(text[-TRACEBACK_CHARACTERS:]))
+
+
+def _utf8(text: str) -> str:
+    """Text that any file can hold: a lone surrogate, as in the name of a file that is not UTF-8, is spelled out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +116,8 @@ class TrialRecord:
     num_classes: int | None = None
     layers: list[LayerRecord] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    masks: list[MaskRecord] = field(default_factory=list)
+    """Empty unless the sweep asks for masks."""
     epochs: list[EpochRecord] = field(default_factory=list)
     """Epochs 1 to the last; epoch 0 alone, untrained, where the training has no epochs."""
     is_connected: bool | None = None

@@ -6,18 +6,22 @@ A trial that raises becomes a failed record in `run_cohort`; `run_trial` lets th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from torch import nn
 
+from pruning.ablations import ABLATIONS, inverted, shuffled
 from pruning.connectivity import connectivity
-from pruning.masks import all_kept
+from pruning.masks import Masks, Scores, all_kept
+from pruning.packing import pack
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, prune
 from training.build import build_model
 from training.config import DENSE_PRUNER, TrialConfig
 from training.context import CohortContext
 from training.loop import train
-from training.record import LayerRecord, PhaseTimer, TrialError, TrialRecord
+from training.record import LayerRecord, MaskRecord, PhaseTimer, TrialError, TrialRecord
+from training.seeds import generator
 
 
 def run_cohort(
@@ -31,7 +35,7 @@ def run_cohort(
         try:
             check(config)
             record = run_trial(config, context)
-        except Exception as error:  # whatever a trial raises is that trial's result and must not stop the others
+        except (Exception, SystemExit) as error:  # whatever it raises is the trial's result, and the others go on
             record = TrialRecord(config=config, execution=context.execution, error=TrialError.of(error))
         yield record
 
@@ -43,15 +47,12 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
     with timer("load"):
         dataset = context.dataset(config.dataset)
     with timer("build"):
-        model = build_model(
-            config.model,
-            input_shape=dataset.input_shape,
-            num_classes=dataset.num_classes,
-            init_seed=config.seeds.init,
-        ).to(context.device)
+        model = build_network(config, context)
     with timer("prune"):
         pruned = prune_model(model, config, context)
         wiring = connectivity(model, pruned.masks, dataset.input_shape)
+        if config.pruner.ablation == "reinitialise":
+            model = build_network(config, context, purpose="reinitialise")
     with timer("train"):
         epochs = list(train(model, pruned.masks, dataset, config.training, config.seeds.data))
     return TrialRecord(
@@ -72,10 +73,28 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
             for position, (name, mask) in enumerate(pruned.masks.items())
         ],
         rounds=pruned.rounds,
+        masks=[
+            MaskRecord(layer=name.removesuffix(".weight"), position=position, shape=list(mask.shape), bits=pack(mask))
+            for position, (name, mask) in enumerate(pruned.masks.items())
+            if context.save_masks
+        ],
         epochs=epochs,
         is_connected=wiring.is_connected,
         seconds=timer.seconds,
     )
+
+
+def build_network(config: TrialConfig, context: CohortContext, purpose: str = "init") -> nn.Module:
+    """The configured model on the context's device, its weights drawn for one purpose."""
+    dataset = context.dataset(config.dataset)
+    model = build_model(
+        config.model,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        init_seed=config.seeds.init,
+        purpose=purpose,
+    )
+    return model.to(context.device)
 
 
 def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -> Pruned:
@@ -90,11 +109,23 @@ def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -
                 f"pruner {DENSE_PRUNER!r} keeps every weight: density {config.density} needs another pruner"
             )
         return Pruned(masks=all_kept(weights), scores={}, rounds=[])
-    return prune(
-        lambda masks, round_number: context.score(config, model, masks, round_number),
+    ablation = config.pruner.ablation
+    if ablation not in ABLATIONS:
+        raise ValueError(f"ablation {ablation!r}: expected one of {', '.join(ABLATIONS)}")
+
+    def score(masks: Masks, round_number: int) -> Scores:
+        scores = context.score(config, model, masks, round_number)
+        return inverted(scores) if ablation == "invert" else scores
+
+    pruned = prune(
+        score,
         weights,
         config.density,
         num_rounds=config.pruner.iterations,
         schedule=config.pruner.schedule,
         scope=config.pruner.scope,
     )
+    if ablation == "shuffle":
+        source = generator(config.seeds.prune, "shuffle", context.device)
+        pruned = replace(pruned, masks=shuffled(pruned.masks, source))
+    return pruned

@@ -1,6 +1,6 @@
 """Where everything in a store lies, and how a file appears in it: whole or not at all.
 
-    DIR/trials|epochs|layers|rounds/<segment>.parquet   written by workers, never changed
+    DIR/trials|epochs|layers|rounds|masks/<segment>.parquet   written by workers, never changed
     DIR/points/<sweep name>.parquet                     the grid of a sweep's latest version
     DIR/sweeps/<sweep hash>.yaml, .json                 the sweep file verbatim, and where it came from
     DIR/runs/<run id>/                                  a run's plan and start markers; removed when the run ends

@@ -8,7 +8,9 @@ function of the rows: completed beats failed; among completed the smallest attem
 from __future__ import annotations
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.fs as pafs
+import pyarrow.parquet as pq
 
 from orchestrator.store.layout import Store
 from orchestrator.store.schema import TABLES
@@ -17,15 +19,44 @@ from orchestrator.store.schema import TABLES
 def scan_table(store: Store, table: str) -> pl.LazyFrame:
     """All rows of a table as written, attempts and all; an empty frame with the right columns where there are none."""
     empty = pl.DataFrame(pl.from_arrow(TABLES[table].empty_table())).lazy()
-    files = [store.path(table, name) for name in store.files(table)]
+    files = [store.path(table, name) for name in _segments(store, table)]
     if not files:
         return empty
     if isinstance(store.filesystem, pafs.LocalFileSystem):
-        return pl.scan_parquet(files, schema=empty.collect_schema(), missing_columns="insert", extra_columns="ignore")
+        return pl.scan_parquet(
+            files,
+            schema=empty.collect_schema(),
+            missing_columns="insert",
+            extra_columns="ignore",
+            glob=False,  # a folder may have brackets in its name
+        )
     import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
 
     dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
     return pl.scan_pyarrow_dataset(dataset)
+
+
+def damaged_files(store: Store) -> list[str]:
+    """Files of the store's tables that are no whole Parquet files: cut by a full disk or an interrupted copy."""
+    return [
+        store.path(table, name)
+        for table in TABLES
+        for name in _segments(store, table)
+        if not _is_whole(store, table, name)
+    ]
+
+
+def _segments(store: Store, table: str) -> list[str]:
+    return [name for name in store.files(table) if name.endswith(".parquet")]
+
+
+def _is_whole(store: Store, table: str, name: str) -> bool:
+    try:
+        with store.filesystem.open_input_file(store.path(table, name)) as file:
+            pq.read_table(file)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def scan_trials(store: Store) -> pl.LazyFrame:
@@ -44,7 +75,7 @@ def scan_trials(store: Store) -> pl.LazyFrame:
 
 
 def scan_children(store: Store, table: str) -> pl.LazyFrame:
-    """Rows of `epochs`, `layers` or `rounds` that belong to the attempts that count."""
+    """Rows of `epochs`, `layers`, `rounds` or `masks` that belong to the attempts that count."""
     winners = scan_trials(store).select("trial_id", "attempt_id")
     return scan_table(store, table).join(winners, on=["trial_id", "attempt_id"], how="semi")
 

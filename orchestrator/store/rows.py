@@ -43,6 +43,7 @@ def config_columns(config: TrialConfig) -> Row:
         "scope": config.pruner.scope,
         "mode": config.pruner.mode,
         "score_dtype": config.pruner.score_dtype,
+        "ablation": config.pruner.ablation,
         "density": float(config.density),
         "density_literal": f"{config.density:f}",
         "seed_init": config.seeds.init,
@@ -68,6 +69,7 @@ def attempt_rows(
         "epochs": [key | asdict(epoch) for epoch in record.epochs],
         "layers": [key | asdict(layer) for layer in record.layers],
         "rounds": [key | asdict(one) for one in record.rounds],
+        "masks": [key | asdict(mask) for mask in record.masks],
         "trials": [
             key
             | {"attempt": attempt, "status": "failed" if record.error else "completed"}

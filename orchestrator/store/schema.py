@@ -1,11 +1,12 @@
-"""The five tables of a store, column by column: the contract with everyone who reads the Parquet files.
+"""The tables of a store, column by column: the contract with everyone who reads the Parquet files.
 
 `trials`  one row an attempt; readers see one row a trial (`read.py`)
-`epochs`, `layers`, `rounds`  rows of an attempt's training, masks and pruning
+`epochs`, `layers`, `rounds`  rows of an attempt's training, layers and pruning
+`masks`   the masks themselves, where a sweep asks for them (`save_masks: true`)
 `points`  which trial answers each point of a sweep's grid; equal trials are run once and share an id. One file a
           sweep: a new version of a sweep file replaces the grid, never the trials
 
-Every row of the first four carries (trial_id, attempt_id). Accuracies and densities are fractions.
+Every row of all but the last carries (trial_id, attempt_id). Accuracies and densities are fractions.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("scope", pa.string()),
     ("mode", pa.string()),
     ("score_dtype", pa.string()),
+    ("ablation", pa.string()),
     ("density", pa.float64()),
     ("density_literal", pa.string()),
     ("seed_init", pa.int64()),
@@ -130,6 +132,16 @@ ROUNDS = pa.schema(
     ]
 )
 
+MASKS = pa.schema(
+    [
+        *_KEY,
+        ("layer", pa.string()),
+        ("position", pa.int64()),  # 0 is nearest the input
+        ("shape", pa.list_(pa.int64())),
+        ("bits", pa.binary()),  # eight weights a byte, the first in the highest bit; 1 is kept
+    ]
+)
+
 POINTS = pa.schema(
     [
         ("sweep", pa.string()),  # the name in the sweep file
@@ -144,5 +156,6 @@ TABLES: dict[str, pa.Schema] = {
     "epochs": EPOCHS,
     "layers": LAYERS,
     "rounds": ROUNDS,
+    "masks": MASKS,
     "points": POINTS,
 }

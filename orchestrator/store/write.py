@@ -15,7 +15,7 @@ from orchestrator.store.layout import Store
 from orchestrator.store.rows import Row
 from orchestrator.store.schema import TABLES
 
-COMMIT_ORDER = ("epochs", "layers", "rounds", "trials")
+COMMIT_ORDER = ("epochs", "layers", "rounds", "masks", "trials")
 
 
 def write_segment(store: Store, name: str, attempts: Iterable[Mapping[str, list[Row]]]) -> None:

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 CONFIG: Row = {
     "dataset": "digits", "dataset_options": "{}", "model": "mlp", "model_options": "{}",
     "pruner": "synflow", "pruner_options": "{}", "iterations": 1, "schedule": "exponential", "scope": "global",
-    "mode": "eval", "score_dtype": "float32", "density": 0.1, "density_literal": "0.1",
+    "mode": "eval", "score_dtype": "float32", "ablation": "none", "density": 0.1, "density_literal": "0.1",
     "seed_init": 0, "seed_data": 0, "seed_prune": 0,
     "epochs": 20, "optimizer": "momentum", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "batch_size": 64,
     "lr_drops": "[]", "lr_drop_factor": 0.1,
@@ -66,9 +66,13 @@ class StoreBuilder:
         attempt_id: str | None = None,
         error: tuple[str, str] | None = None,
         layers: Mapping[str, tuple[int, int]] | None = None,
+        masks: Mapping[str, bytes] | None = None,
         **columns: Any,
     ) -> None:
-        """A finished attempt: measured columns, or an error (type, message); `layers` maps names to (weights, kept)."""
+        """A finished attempt: measured columns, or an error (type, message).
+
+        `layers` maps names to (weights, kept), `masks` names to packed bits.
+        """
         key = {"trial_id": trial_id, "attempt_id": attempt_id or f"{trial_id}-{attempt}"}
         outcome = (
             {"status": "failed", "error_type": error[0], "error_message": error[1], "error_traceback": "..."}
@@ -88,6 +92,10 @@ class StoreBuilder:
                         "score_sum": 1.0,
                     }
                     for position, (name, (size, kept)) in enumerate((layers or {}).items())
+                ],
+                "masks": [
+                    key | {"layer": name, "position": position, "shape": [8 * len(bits)], "bits": bits}
+                    for position, (name, bits) in enumerate((masks or {}).items())
                 ],
                 "trials": [key | {"attempt": attempt} | CONFIG | MACHINE | outcome | columns],
             }

@@ -34,6 +34,31 @@ def test_plan_counts_points_trials_and_what_is_beyond_maximal_compression(
     assert beyond["densities"] == [0.001, 0.0001]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("{name: mlp, widths: [20]}", "{name: mlp, widths: [-3]}", "negative dimension -3"),
+        ("{name: mlp, widths: [20]}", "vgg16_bn", "model vgg16_bn {} on digits {} cannot be built: ValueError"),
+        ("{name: mlp, widths: [20]}", "own:raises", "cannot be built: KeyError: 'no'"),
+        ("dataset: digits", "dataset: own:raises", "cannot be built: KeyError: 'no'"),
+    ],
+)
+def test_what_cannot_be_built_is_the_users_to_fix(
+    prunesweep: CommandLine, tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "own.py").write_text("def raises(**options):\n    raise KeyError('no')\n")
+    (tmp_path / "sub" / "wrong.yaml").write_text(SMALL_SWEEP.replace(old, new))
+    result = prunesweep("plan", "sub/wrong.yaml", check=2)
+    assert expected in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_names_are_printed_as_they_are(here: Path, capfd: pytest.CaptureFixture[str], prunesweep: CommandLine) -> None:
+    (here / "odd.yaml").write_text(SMALL_SWEEP.replace("name: small", "name: '[bold]x :smile:'"))
+    assert prunesweep("plan", "odd.yaml").stdout.startswith("[bold]x :smile:: 12 points")
+
+
 def test_run_status_report_and_trial_on_one_store(prunesweep: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL_SWEEP)
     ran = prunesweep("run", "small.yaml", "--slots", "1")
@@ -50,6 +75,20 @@ def test_run_status_report_and_trial_on_one_store(prunesweep: CommandLine, tmp_p
     assert "no trial of sweep 'small'" in shown.stderr
     ambiguous = prunesweep("trial", "results/small", "", check=2)
     assert "begins 10 trial ids" in ambiguous.stderr
+
+    results = tmp_path / "results" / "small"
+    (results / "trials" / "notes.txt").write_text("not ours")
+    damaged = results / "trials" / "cut.parquet"
+    for content in (b"", b"PAR1 cut"):
+        damaged.write_bytes(content)
+        for command in (
+            ["status", str(results)],
+            ["plan", "small.yaml"],
+            ["report", str(results)],
+            ["run", "small.yaml"],
+        ):
+            assert f"not a whole Parquet file: {damaged}" in prunesweep(*command, check=2).stderr
+    damaged.unlink()
 
     report = prunesweep("report", "results/small", "--png")
     assert "report.html" in report.stdout
@@ -72,6 +111,24 @@ def test_a_trial_run_again_here_gives_the_stored_bits(prunesweep: CommandLine, t
         assert compared[0][1] == compared[0][2]
 
 
+def test_a_failed_trial_is_shown_and_debugged_also_after_its_code_has_changed(
+    prunesweep: CommandLine, tmp_path: Path
+) -> None:
+    text = SMALL_SWEEP.replace("[random, magnitude]", "own:Raises").replace("[0, 0.9, 0.99]", "0.9")
+    (tmp_path / "small.yaml").write_text(text.replace("{count: 2}", "0"))
+    (tmp_path / "own.py").write_text("class Raises:\n    def score(self, *a):\n        raise KeyError('no')\n")
+    prunesweep("run", "small.yaml", "--slots", "1", check=1)
+    from orchestrator.store.layout import Store
+    from orchestrator.store.read import scan_trials
+
+    identity = scan_trials(Store(tmp_path / "results" / "small")).collect()["trial_id"].item()
+    debugged = prunesweep("trial", "results/small", identity[:8], "--debug", check=1)
+    assert "KeyError: 'no'" in debugged.stderr
+    assert "not in your input" not in debugged.stderr
+    (tmp_path / "own.py").unlink()
+    assert "KeyError: 'no'" in prunesweep("trial", "results/small", identity[:8]).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -84,6 +141,8 @@ def test_a_trial_run_again_here_gives_the_stored_bits(prunesweep: CommandLine, t
         (["resume", "nowhere"], "nowhere holds no sweep"),
         (["report", "nowhere"], "nowhere holds no sweep"),
         (["init", "small.yaml"], "small.yaml exists already"),
+        (["init", "nowhere/small.yaml"], "nowhere/small.yaml cannot be written"),
+        (["run", "small.yaml", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray is running there"),
     ],
 )
 def test_bad_input_is_exit_code_2_with_a_sentence(

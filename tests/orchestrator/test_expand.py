@@ -44,6 +44,18 @@ def test_options_belong_to_what_they_configure() -> None:
     assert point.pruner.kwargs == {"temperature": 1.0}
 
 
+def test_a_schedule_can_be_spelled_out() -> None:
+    points = grid(pruner="{name: snip, schedule: [0.5, 0.2]}", sparsity="[0.9, 0.7]")
+    assert {(p.pruner.schedule, p.pruner.iterations) for p in points} == {("0.5,0.2", 3)}
+    both = grid(pruner="{name: synflow, iterations: 9, schedule: [linear, [0.5, 0.25]]}")
+    assert [(p.pruner.schedule, p.pruner.iterations) for p in both] == [("linear", 9), ("0.5,0.25", 3)]
+
+
+def test_ablations_are_an_axis() -> None:
+    points = grid(pruner="{name: snip, ablation: [none, shuffle, reinitialise, invert]}")
+    assert [p.pruner.ablation for p in points] == ["none", "shuffle", "reinitialise", "invert"]
+
+
 def test_training_lists_are_axes() -> None:
     points = grid(training="{epochs: [1, 2], lr: [0.1, 0.2], optimizer: [momentum, adam]}")
     assert len(points) == 8

@@ -26,7 +26,7 @@ CONFIG = TrialConfig(
 
 def test_an_id_is_stable_across_versions_of_python_and_of_ours() -> None:
     """Were this literal to change, every store would silently start anew: bump NUMERICS_VERSION on purpose instead."""
-    assert trial_id(CONFIG) == "93e34bc2fbf1300559a871e1ce42cae3"
+    assert trial_id(CONFIG) == "46adbb03b57839070dc9d8486609baef"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,7 @@ def test_an_id_is_stable_across_versions_of_python_and_of_ours() -> None:
         replace(CONFIG, pruner=replace(CONFIG.pruner, mode="eval")),
         replace(CONFIG, pruner=replace(CONFIG.pruner, score_dtype="float64")),
         replace(CONFIG, pruner=replace(CONFIG.pruner, scope="local")),
+        replace(CONFIG, pruner=replace(CONFIG.pruner, ablation="shuffle")),
         replace(CONFIG, seeds=replace(CONFIG.seeds, data=1)),
         replace(CONFIG, seeds=replace(CONFIG.seeds, prune=1)),
         replace(CONFIG, training=replace(CONFIG.training, epochs=16)),
@@ -91,6 +92,16 @@ def test_rounds_do_not_fold_where_scores_change(name: str) -> None:
 def test_with_one_round_the_schedule_folds() -> None:
     linear = replace(CONFIG, pruner=replace(CONFIG.pruner, schedule="linear"))
     assert fold(linear)[0] == CONFIG
+
+
+def test_stops_of_a_schedule_beyond_the_target_fold() -> None:
+    spelled_out = replace(CONFIG, pruner=replace(CONFIG.pruner, schedule="0.5,0.2,0.05", iterations=4))
+    at_a_tenth = fold(spelled_out)[0].pruner
+    assert (at_a_tenth.schedule, at_a_tenth.iterations) == ("0.5,0.2", 3)
+    at_a_half = fold(replace(spelled_out, density=Decimal("0.5")))[0].pruner
+    assert (at_a_half.schedule, at_a_half.iterations) == ("exponential", 1)
+    magnitude = fold(replace(spelled_out, pruner=replace(spelled_out.pruner, name="magnitude")))[0].pruner
+    assert (magnitude.schedule, magnitude.iterations, magnitude.mode) == ("exponential", 1, "eval")
 
 
 @given(st.builds(Seeds, init=st.integers(0, 99), data=st.integers(0, 99), prune=st.integers(0, 99)))

@@ -96,6 +96,29 @@ def test_failures_are_rows_and_are_retried_only_by_resume(prunesweep: CommandLin
     assert rows["status"].to_list() == ["failed"] * 4 + ["completed"] * 2
 
 
+def test_modules_where_the_user_stands_do_not_replace_ours_or_pythons(tmp_path: Path) -> None:
+    for name in ("random", "training", "models/__init__", "analysis/__init__"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / f"{name}.py").write_text(f"raise ImportError('the {name} of a user')\n")
+    (tmp_path / "data.txt").write_text("7")
+    (tmp_path / "own_pruners.py").write_text(
+        "class Reads:\n    def score(self, model, data, generator):\n        raise OSError(open('data.txt').read())"
+    )
+    (tmp_path / "s.yaml").write_text(FAILING.replace('"own_pruners:Raises", "own_pruners:Exits"', "own_pruners:Reads"))
+    # as the installed command does it: the folder where one stands is not on the import path
+    call = (
+        "import sys; sys.path.remove(''); from orchestrator.cli import main; sys.argv[1:] = ['run', 's.yaml']; main()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(
+        [sys.executable, "-c", call],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+    assert "2 of 4 trials completed, 2 failed" in result.stdout, result.stderr
+    rows = scan_trials(Store(tmp_path / "results" / "failing")).collect()
+    assert set(rows["error_message"]) == {None, "7"}, "relative paths are the user's"
+
+
 def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(prunesweep: CommandLine, tmp_path: Path) -> None:
     sweep = tmp_path / "kill me.yaml"
     sweep.write_text(SWEEP)
@@ -140,22 +163,39 @@ def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(prunesweep: Comma
 
 
 def test_ctrl_c_commits_what_is_in_flight_and_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / "long.yaml").write_text(SWEEP.replace("count: 12", "count: 200"))
-    command = [sys.executable, "-m", "orchestrator", "run", "long.yaml", "--slots", "2"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    store = Store(tmp_path / "results" / "kill me")
-    deadline = time.monotonic() + 120
-    while completed(store).height < 1:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process, store = start_long_sweep(tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the whole group, Ray's processes included
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 3, output
     assert "Stopping: trials in flight are finished and committed" in output
     assert "Interrupted. Next: prunesweep resume" in output
     assert not store.files("runs")
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    process, _ = start_long_sweep(tmp_path)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 3, output
+    assert output.count("Stopping:") == 1
+    assert "Interrupted." in output
+
+
+def start_long_sweep(folder: Path) -> tuple[subprocess.Popen[str], Store]:
+    """A sweep of minutes that has committed something."""
+    (folder / "long.yaml").write_text(SWEEP.replace("count: 12", "count: 200"))
+    command = [sys.executable, "-m", "orchestrator", "run", "long.yaml", "--slots", "2"]
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    store = Store(folder / "results" / "kill me")
+    deadline = time.monotonic() + 120
+    while completed(store).height < 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return process, store
 
 
 def test_cohorts_never_mix_models_and_leave_every_slot_several(small_sweep: SweepFile, tmp_path: Path) -> None:

@@ -54,9 +54,40 @@ def test_a_module_with_an_installed_name_is_refused_naming_both(tmp_path: Path) 
         UserCode(tmp_path).source_hash("json:A")
 
 
+def test_a_folder_without_init_is_refused_where_its_edits_would_go_unseen(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "one.py").write_text("class A: pass\n")
+    write(tmp_path, mine="from parts import one\nclass A: pass\n")
+    for target in ("mine:A", "parts.one:A"):
+        with pytest.raises(BadInput, match="put an __init__.py there"):
+            UserCode(tmp_path).source_hash(target)
+    (tmp_path / "parts" / "__init__.py").touch()
+    before = UserCode(tmp_path).source_hash("mine:A")
+    (tmp_path / "parts" / "one.py").write_text("class A: x = 1\n")
+    assert UserCode(tmp_path).source_hash("mine:A") != before
+
+
+def test_a_folder_of_something_else_with_an_imported_name_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "rich" / "logs").mkdir(parents=True)  # as wandb/ beside `import wandb`
+    write(tmp_path, mine="import rich\nclass A: pass\n")
+    assert UserCode(tmp_path).source_hash("mine:A")
+
+
 def test_code_of_an_installed_package_is_hashed_with_its_version() -> None:
     first = UserCode(Path()).source_hash("rich.table:Table")
     assert first == UserCode(Path()).source_hash("rich.table:Table")
+
+
+def test_a_weights_file_counts_with_its_content(tmp_path: Path) -> None:
+    weights = tmp_path / "w.pt"
+    weights.write_bytes(b"one")
+    first = UserCode(tmp_path).content_hash("vgg16", {"weights": str(weights)})
+    weights.write_bytes(b"two")
+    assert first
+    assert UserCode(tmp_path).content_hash("vgg16", {"weights": str(weights)}) != first
+    assert UserCode(tmp_path).content_hash("vgg16", {}) == ""
+    with pytest.raises(BadInput, match="vgg16: weights: .*none.pt"):
+        UserCode(tmp_path).content_hash("vgg16", {"weights": str(tmp_path / "none.pt")})
 
 
 def test_a_users_folder_comes_last_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning.density import kept_count
-from pruning.schedules import SCHEDULES, exponential, linear
+from pruning.schedules import SCHEDULES, densities_by_round, exponential, linear, stops_above
 
 densities = st.integers(1, 10**9).map(lambda n: Decimal(n).scaleb(-9).normalize())
 names = st.sampled_from(sorted(SCHEDULES))
@@ -59,3 +59,22 @@ def test_exponential_steps_that_are_decimals_are_those_decimals(digits: int, num
 def test_literal_schedules() -> None:
     assert [str(step.normalize()) for step in exponential(Decimal("0.0001"), 4)] == ["0.1", "0.01", "0.001", "0.0001"]
     assert [str(step.normalize()) for step in linear(Decimal("0.2"), 4)] == ["0.8", "0.6", "0.4", "0.2"]
+
+
+def test_a_spelled_out_schedule_visits_the_stops_above_its_target() -> None:
+    target = Decimal("0.1")
+    assert densities_by_round("0.5,0.2,0.05", target, 3) == [Decimal("0.5"), Decimal("0.2"), target]
+    assert stops_above("0.5,0.1", target) == [Decimal("0.5")]
+
+
+@pytest.mark.parametrize("schedule", ["cubic", "", "0.5,0.5", "0.2,0.5", "1.0,0.5", "0.5,0", "0.5,nan"])
+def test_an_unsound_schedule_is_refused(schedule: str) -> None:
+    with pytest.raises(ValueError, match="schedule"):
+        densities_by_round(schedule, Decimal("0.01"), 3)
+
+
+def test_a_wrong_number_of_rounds_is_refused() -> None:
+    with pytest.raises(ValueError, match="in 3 rounds, not 4"):
+        densities_by_round("0.5,0.2", Decimal("0.1"), 4)
+    with pytest.raises(ValueError, match="at least 1"):
+        densities_by_round("linear", Decimal("0.1"), 0)

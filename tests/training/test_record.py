@@ -81,6 +81,14 @@ def test_an_error_keeps_its_type_message_and_the_end_of_its_traceback() -> None:
     assert error.traceback.endswith("the end\n")
 
 
+def test_a_message_that_no_file_could_hold_is_shortened_and_spelled_out() -> None:
+    error = TrialError.of(ValueError("first " + "x" * 100_000 + " last \ud800"))
+    assert error.message.startswith("first x")
+    assert error.message.endswith("x last \\ud800")
+    assert len(error.message) < 2000
+    assert error.traceback.encode().endswith(b"last \\ud800\n")
+
+
 def test_phases_are_timed_by_name() -> None:
     timer = PhaseTimer()
     with timer("load"):

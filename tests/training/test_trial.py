@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pruning.masks import Masks, count_kept
+from pruning.packing import unpack
 from pruning.table import PRUNERS
 from training.build import build_model
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
@@ -151,6 +152,18 @@ def test_an_error_leaves_run_trial_for_debuggers() -> None:
         run_trial(trial(density="0.0000001"), CohortContext("cpu"))
 
 
+def test_a_trial_that_asks_to_exit_is_a_failed_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users_own_exit.py").write_text(
+        "import sys\n\nclass Exit:\n    def score(self, model, data, generator):\n        sys.exit('enough')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    leaving = replace(trial(), pruner=PrunerConfig(name="users_own_exit:Exit"))
+    first, second = run_cohort([leaving, trial("random")], CohortContext("cpu"))
+    assert first.error is not None
+    assert (first.error.type, first.error.message) == ("SystemExit", "enough")
+    assert second.error is None
+
+
 def test_an_interrupted_trial_is_not_a_failed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "users_own_stop.py").write_text(
         "class Stop:\n    def score(self, model, data, generator):\n        raise KeyboardInterrupt\n"
@@ -184,6 +197,41 @@ def test_without_epochs_the_pruned_network_is_measured_untrained() -> None:
     assert [epoch.epoch for epoch in record.epochs] == [0]
     assert record.final is not None
     assert 0 <= record.final.test_accuracy <= 1
+
+
+def ablated(ablation: str, config: TrialConfig | None = None) -> TrialConfig:
+    config = config or trial("snip")
+    return replace(config, pruner=replace(config.pruner, ablation=ablation))
+
+
+def test_shuffling_keeps_the_layers_counts_and_inverting_does_not() -> None:
+    context = CohortContext("cpu")
+    plain, shuffle, invert = (masks_of(ablated(one), context) for one in ("none", "shuffle", "invert"))
+    counts = [{name: int(mask.sum()) for name, mask in masks.items()} for masks in (plain, shuffle, invert)]
+    assert counts[0] == counts[1] != counts[2]
+    assert sum(counts[2].values()) == sum(counts[0].values())
+    assert all(not torch.equal(plain[name], shuffle[name]) for name in plain)
+    assert not any((plain[name] & invert[name]).any() for name in plain)  # a tenth from either end
+
+
+def test_reinitialising_trains_other_weights_under_the_same_masks() -> None:
+    context = CohortContext("cpu", save_masks=True)
+    plain, again, repeat = (run_trial(ablated(one), context) for one in ("none", "reinitialise", "reinitialise"))
+    assert plain.masks == again.masks
+    assert plain.epochs != again.epochs
+    assert measured(again) == measured(repeat)
+
+
+def test_an_unknown_ablation_is_refused() -> None:
+    with pytest.raises(ValueError, match="ablation 'shufle': expected one of none, shuffle, reinitialise, invert"):
+        run_trial(ablated("shufle"), CohortContext("cpu"))
+
+
+def test_masks_are_recorded_only_where_they_are_asked_for() -> None:
+    assert run_trial(trial(), CohortContext("cpu")).masks == []
+    record = run_trial(trial(), CohortContext("cpu", save_masks=True))
+    kept = {mask.layer: int(unpack(mask.bits, tuple(mask.shape)).sum()) for mask in record.masks}
+    assert kept == {layer.layer: layer.kept for layer in record.layers}
 
 
 def test_the_dense_network_keeps_everything_without_a_round() -> None:

@@ -26,6 +26,13 @@ def test_an_empty_store_has_every_table_and_column(tmp_path: Path) -> None:
         assert scan_table(Store(tmp_path), table).collect_schema().names() == schema.names
 
 
+def test_a_folder_name_is_not_a_pattern(tmp_path: Path) -> None:
+    for name in ("a [1]", "*", "what?", "{a,b}", "50%20 ü"):
+        store = Store(tmp_path / name)
+        write_segment(store, "s1", [attempt("A", "a1", "completed")])
+        assert scan_trials(store).collect()["trial_id"].to_list() == ["A"], name
+
+
 def test_the_winner_rule_on_a_literal_store(tmp_path: Path) -> None:
     store = Store(tmp_path)
     write_segment(store, "s1", [attempt("A", "a9", "completed"), attempt("B", "b1", "failed", 1)])

@@ -17,13 +17,21 @@ FAILURE_COLUMNS = {"error_type", "error_message", "error_traceback"}
 
 def test_a_completed_trial_fills_every_column_but_the_errors(small_sweep: SweepFile) -> None:
     config = list(expand(small_sweep.sweep, UserCode(small_sweep.folder)))[1]
-    rows = attempt_rows(run_trial(config), trial_id="t", attempt_id="a", attempt=1, provenance=WHERE)
+    rows = attempt_rows(
+        run_trial(config, CohortContext(save_masks=True)), trial_id="t", attempt_id="a", attempt=1, provenance=WHERE
+    )
     for table, table_rows in rows.items():
         for row in table_rows:
             expected = set(TABLES[table].names) - (FAILURE_COLUMNS if table == "trials" else set())
             assert set(row) == expected, table
             assert all(value is not None for value in row.values())
-    assert [len(rows[table]) for table in ("trials", "epochs", "layers", "rounds")] == [1, 1, 2, 1]
+    assert {table: len(of_table) for table, of_table in rows.items()} == {
+        "trials": 1,
+        "epochs": 1,
+        "layers": 2,
+        "rounds": 1,
+        "masks": 2,
+    }
 
 
 def test_a_failed_trial_is_one_row_with_its_error(small_sweep: SweepFile) -> None:
