@@ -24,7 +24,8 @@ def to_linear_view(model: nn.Module) -> None:
     |gamma| / sqrt(var + eps). On a non-negative input every ReLU then passes everything, so the output is linear
     in each layer's weights and its sum is the synaptic flow R. Two consequences: a unit that is dead on real data
     because its bias closes its ReLU still carries flow, and max-pooling, which stays as it is, makes R non-linear:
-    flow is conserved along the winning positions only.
+    flow is conserved along the winning positions only. ReLU6 becomes ReLU: flow is no activation, and what is clipped
+    at 6 would have no gradient.
 
     A normalisation that measures its input (GroupNorm, LayerNorm, RMSNorm; InstanceNorm and BatchNorm without running
     statistics) would subtract the flow's mean and divide by its size: neither positive nor linear. It is replaced by
@@ -44,6 +45,8 @@ def to_linear_view(model: nn.Module) -> None:
         for name, child in list(parent._modules.items()):  # named_children() hides a second name
             if child is not None and _measures_its_input(child):
                 setattr(parent, name, _unit_scale(child, f"{prefix}.{name}" if prefix else name))
+            elif isinstance(child, nn.ReLU6) or (isinstance(child, nn.Hardtanh) and child.min_val == 0):
+                setattr(parent, name, nn.ReLU())
 
 
 def synaptic_flow(view: nn.Module, inputs: Tensor) -> tuple[Tensor, int]:

@@ -8,16 +8,18 @@ bug of this kind, are impossible here. What comes back is checked before anythin
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 
 import torch
 from torch import nn
 
-from pruning.criteria.contract import Criterion, PruneSet
+from pruning.criteria.contract import Criterion, PrunesAtOnce, PruneSet
 from pruning.masks import Masks, Scores
 from pruning.prunable import prunable_weights
+from pruning.prune import Pruned
 
 
 def score_network(
@@ -46,6 +48,22 @@ def score_network(
         scores = criterion.score(private, replace(data, inputs=data.inputs.to(dtype)), generator)
     _check(scores, masks, type(criterion).__name__)
     return {name: scores[name].detach() for name in masks}
+
+
+def prune_at_once(
+    model: nn.Module,
+    criterion: PrunesAtOnce,
+    data: PruneSet,
+    densities: Sequence[Decimal],
+    scope: str,
+    *,
+    dtype: torch.dtype = torch.float64,
+) -> Pruned:
+    """All rounds of a criterion that can do them in one go, on a private copy of `model`."""
+    private = copy.deepcopy(model).to(dtype).eval()
+    for weight in prunable_weights(private).values():
+        weight.requires_grad_()
+    return criterion.prune(private, replace(data, inputs=data.inputs.to(dtype)), densities, scope)
 
 
 @contextmanager

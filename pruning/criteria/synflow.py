@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
+
 import torch
 from torch import nn
 
 from pruning.criteria.contract import PruneSet
+from pruning.flow_rounds import prune_by_flow
 from pruning.linear_view import synaptic_flow, to_linear_view
 from pruning.masks import Scores
 from pruning.prunable import prunable_weights
+from pruning.prune import Pruned
 from pruning.scaled import fits, times_power_of_two
 
 
@@ -35,3 +40,8 @@ class SynFlow:
             name: times_power_of_two((weight.detach() * gradient).abs(), exponent)
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
+
+    def prune(self, model: nn.Module, data: PruneSet, densities: Sequence[Decimal], scope: str) -> Pruned:
+        """Masks after a round for each of `densities`, as scoring round by round gives them, on one linear view."""
+        to_linear_view(model)
+        return prune_by_flow(model, torch.ones_like(data.inputs[:1]), densities, scope)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmarks.straightforward import prune_round_by_round
 from pruning.connectivity import connectivity
+from pruning.criteria.contract import PrunesAtOnce
 from pruning.criteria.synflow import SynFlow
 from pruning.density import kept_count
 from pruning.flow_rounds import keep_highest_of_many, prune_by_flow
@@ -22,7 +24,7 @@ from pruning.masks import Masks, count_kept, keep_k_highest
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, prune
 from pruning.schedules import exponential
-from pruning.scoring import score_network
+from pruning.scoring import prune_at_once, score_network
 from tests.pruning.networks import INPUT_SHAPE, NETWORKS, briefly_trained, build, prune_set
 
 
@@ -179,3 +181,39 @@ def test_the_sampled_search_is_right_where_the_sample_is_not_like_the_whole() ->
     alive = torch.ones_like(scores, dtype=torch.bool)
     for num_kept in (1, 5, 10, 11, 299_999, 300_000):
         assert torch.equal(keep_highest_of_many(scores, alive, num_kept), keep_k_highest(scores, alive, num_kept))
+
+
+class Deep(nn.Module):
+    """Flow beyond float64 at first; after pruning within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), *(nn.Linear(12, 12) for _ in range(120)))
+        with torch.no_grad():
+            for weight in prunable_weights(self).values():
+                weight.normal_(0, 100.0)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images)
+
+
+def test_deep_networks_are_pruned_as_round_by_round() -> None:
+    torch.manual_seed(0)
+    model = Deep()
+    mine, theirs = fast(model, exponential(Decimal("0.1"), 10)), slow(model, "0.1", 10)
+    assert all(torch.equal(mine.masks[name], theirs.masks[name]) for name in theirs.masks)
+    assert all(math.isfinite(done.flow) for done in mine.rounds)
+    for one, other in zip(mine.rounds, theirs.rounds, strict=True):
+        assert one.score_cut / one.flow == pytest.approx(other.score_cut / other.flow, rel=1e-9)
+
+
+def test_pruning_at_once_leaves_the_network_alone() -> None:
+    model = build("convnet")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert isinstance(SynFlow(), PrunesAtOnce)
+    densities = exponential(Decimal("0.1"), 5)
+    pruned = prune_at_once(model, SynFlow(), prune_set(), densities, "global")
+    expected = slow(model, "0.1", 5)
+    assert all(torch.equal(pruned.masks[name], mask) for name, mask in expected.masks.items())
+    assert model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())

@@ -96,3 +96,10 @@ def test_attention_biases_are_offsets_too() -> None:
     to_linear_view(attention)
     assert not attention.in_proj_bias.any()
     assert bool((prunable_weights(attention)["out_proj.weight"] >= 0).all())
+
+
+@pytest.mark.parametrize("clipped", [nn.ReLU6(), nn.Hardtanh(0.0, 1.0)], ids=str)
+def test_flow_is_not_clipped(clipped: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(1, 1), clipped)
+    to_linear_view(model)
+    assert model(torch.full((1, 1), 1e6)).item() == pytest.approx(1e6 * model[0].weight.item(), rel=1e-6)
