@@ -117,7 +117,8 @@ def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -
         scores = context.score(config, model, masks, round_number)
         return inverted(scores) if ablation == "invert" else scores
 
-    pruned = prune(
+    at_once = None if ablation == "invert" else context.prune_at_once(config, model)
+    pruned = at_once or prune(
         score,
         weights,
         config.density,

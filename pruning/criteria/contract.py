@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from decimal import Decimal
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from pruning.masks import Scores
+from pruning.prune import Pruned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,4 +40,17 @@ class Criterion(Protocol):
         Returns one finite tensor a prunable weight (`pruning.prunable.prunable_weights`), of that weight's shape.
         Scores of weights that are already removed are ignored. Randomness comes from `generator` alone.
         """
+        ...
+
+
+@runtime_checkable
+class PrunesAtOnce(Protocol):
+    """What a criterion may offer besides `score`: all rounds of pruning in one call, where that is faster.
+
+    It is used for more than one round when nothing happens between them, and must give the masks that scoring and
+    pruning round by round give, except for rounding in scores that are equal.
+    """
+
+    def prune(self, model: nn.Module, data: PruneSet, densities: Sequence[Decimal], scope: str) -> Pruned:
+        """Prune `model`, an unmasked private copy in the scoring dtype, to each of `densities` in turn."""
         ...
