@@ -91,7 +91,7 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                     pl.when(pl.col("iterations") == 1).then(pl.lit("")).otherwise(pl.lit("s"))
                 ),
                 "schedule": pl.col("schedule"),
-                "scope": pl.col("scope"),
+                "scope": _options("scope"),
                 "mode": _text("mode", " mode"),
                 "score_dtype": pl.col("score_dtype"),
                 "ablation": pl.when(pl.col("ablation") == "none")

@@ -68,11 +68,15 @@ def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
                 schedule=",".join(f"{Decimal(str(stop)):f}" for stop in schedule)
                 if isinstance(schedule, list)
                 else schedule,
-                scope=scope,
+                scope=scope if isinstance(scope, str) else _layer_map(scope),
                 mode=mode,
                 score_dtype=score_dtype,
                 ablation=ablation,
             )
+
+
+def _layer_map(densities: dict[str, float]) -> str:
+    return options_text({layer: f"{Decimal(str(share)).normalize():f}" for layer, share in densities.items()})
 
 
 def _trainings(spec: TrainingSpec) -> Iterator[TrainingConfig]:

@@ -22,6 +22,7 @@ class RunDisplay:
         self._started = time.monotonic()
         self._last_line = self._started
         self._completed = self._failed = self._collapsed = self._running = 0
+        self.was_stopped = False
         self._bar: Progress | None = None
         if console.is_terminal:
             self._bar = Progress(
@@ -37,6 +38,8 @@ class RunDisplay:
     def __enter__(self) -> RunDisplay:
         if self._bar:
             self._bar.start()
+        else:
+            self._console.print(f"{self._total:,} trials to run; starting Ray", highlight=False)
         return self
 
     def __exit__(
@@ -63,6 +66,7 @@ class RunDisplay:
 
     def stopping(self) -> None:
         """The user asked to stop."""
+        self.was_stopped = True
         self._console.print("Stopping: trials in flight are finished and committed. Ctrl-C again stops at once.")
 
     def _show(self) -> None:

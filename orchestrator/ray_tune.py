@@ -48,6 +48,10 @@ from orchestrator.errors import BadInput
 OUR_ROOT = Path(__file__).resolve().parents[1]
 """The folder that our packages are imported from."""
 
+SECONDS_TO_STOP = 20.0
+"""After a SIGTERM, for trials in flight to finish and commit."""
+EXIT_INTERRUPTED = 3
+
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
 
@@ -197,7 +201,9 @@ def _connected(cluster: Cluster) -> Iterator[None]:
                     num_cpus=size,
                     include_dashboard=False,
                 )
-        except ConnectionError as error:
+        except (ConnectionError, ValueError) as error:
+            if cluster.address == "local":
+                raise
             raise BadInput(f"--address {cluster.address}: no Ray is running there: {error}") from None
         try:
             yield
@@ -210,6 +216,8 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM lets trials in flight finish and commit; the second stops at once.
 
     Tune's own handler would log advice on `Tuner.restore`, so it is off and ours asks Tune to stop by SIGUSR1.
+    A SIGTERM to the whole process group (Slurm, a container's end) stops Ray's processes too, and then Ray waits a
+    minute for them and exits with 1, "some trials failed": a timer leaves before that, with the right code.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -217,6 +225,8 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     asked = False
+    give_up = threading.Timer(SECONDS_TO_STOP, os._exit, [EXIT_INTERRUPTED])
+    give_up.daemon = True
 
     def stop(number: int, frame: object) -> None:
         nonlocal asked
@@ -227,6 +237,8 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
             return
         asked = True
         display.stopping()
+        if number == signal.SIGTERM:
+            give_up.start()
         signal.raise_signal(signal.SIGUSR1)
 
     for number in previous:
@@ -234,6 +246,7 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
     try:
         yield
     finally:
+        give_up.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
 

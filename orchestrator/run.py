@@ -10,7 +10,7 @@ import json
 import subprocess
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib.metadata import version
 from itertools import groupby
@@ -29,6 +29,8 @@ from orchestrator.sweepfile import SweepFile, parse_sweep
 COHORTS_PER_SLOT = 8
 """So that no slot idles for long at the end while another holds a long queue."""
 LARGEST_COHORT = 500
+DAYS_A_RUN_MAY_TAKE = 30
+"""After that, what a killed run left in `runs/` is removed."""
 
 
 class Exit(IntEnum):
@@ -60,9 +62,9 @@ def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Conso
     save_sweep(file, store)
     while plan.to_run:
         left_before = len(plan.to_run)
-        errors = _run_once(file, store, plan, options, console)
+        errors, was_stopped = _run_once(file, store, plan, options, console)
         plan = make_plan(file, store)  # failures of this run are not retried by it
-        if plan.to_run and not errors:
+        if plan.to_run and (was_stopped or not errors):
             return Exit.INTERRUPTED, plan
         if plan.to_run and len(plan.to_run) == left_before:
             console.print(errors[0], style="red", markup=False)
@@ -110,8 +112,10 @@ def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slo
     return cohorts
 
 
-def _run_once(file: SweepFile, store: Store, plan: Plan, options: RunOptions, console: Console) -> list[str]:
-    """One Tune run over all that is left. Returns the errors of cohorts that Tune gave up."""
+def _run_once(
+    file: SweepFile, store: Store, plan: Plan, options: RunOptions, console: Console
+) -> tuple[list[str], bool]:
+    """One Tune run over all that is left. Returns the errors of cohorts cut short, and whether it was stopped."""
     from orchestrator.ray_tune import Cluster, run_cohorts  # Ray takes a second to import: only when it is needed
 
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
@@ -122,6 +126,7 @@ def _run_once(file: SweepFile, store: Store, plan: Plan, options: RunOptions, co
         max_attempts=options.max_attempts,
         save_masks=file.sweep.save_masks,
     )
+    _remove_old_runs(store)
     publish_run(store, settings, plan.to_run)
     cohorts = split_cohorts(plan.to_run, location=store.location, run_id=run_id, slots=options.slots)
     cluster = Cluster(
@@ -132,9 +137,17 @@ def _run_once(file: SweepFile, store: Store, plan: Plan, options: RunOptions, co
     )
     try:
         with RunDisplay(len(plan.to_run), console) as display:
-            return run_cohorts(cohorts, cluster, display)
+            return run_cohorts(cohorts, cluster, display), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)
+
+
+def _remove_old_runs(store: Store) -> None:
+    """Plans of runs that were killed: what they left to do is planned anew, so only a live run needs its own."""
+    oldest = f"{datetime.now(UTC) - timedelta(days=DAYS_A_RUN_MAY_TAKE):%Y%m%dT%H%M%S}"
+    for run_id in store.folders("runs"):
+        if run_id < oldest:
+            store.remove_folder("runs", run_id)
 
 
 def _check_device(options: RunOptions) -> None:
@@ -157,10 +170,11 @@ def _provenance(folder: Path, run_id: str) -> Provenance:
             return None
 
     status = git("status", "--porcelain", "--untracked-files=no")
+    new_code = git("ls-files", "--others", "--exclude-standard", "--", "*.py")
     return Provenance(
         run_id=run_id,
         prunesweep_version=version("prunesweep"),
         torch_version=version("torch"),
         git_commit=git("rev-parse", "HEAD"),
-        git_dirty=None if status is None else bool(status),
+        git_dirty=None if status is None else bool(status or new_code),
     )

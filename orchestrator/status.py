@@ -49,13 +49,16 @@ class Status:
 
 def read_status(store: Store) -> Status:
     """The status of a store. Raises BadInput where it holds no sweep."""
-    asked = scan_points(store).select("sweep", "trial_id", *AXES, "iterations").collect()
+    options = [f"{axis}_options" for axis in ("dataset", "model", "pruner")]
+    asked = scan_points(store).select("sweep", "trial_id", *AXES, "density_literal", "iterations", *options).collect()
     if asked.is_empty():
         raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
+    rounds = pl.when(pl.col("iterations") > 1).then(pl.format(" ({} rounds)", "iterations")).otherwise(pl.lit(""))
     asked = asked.with_columns(
-        pruner=pl.when(pl.col("iterations") > 1)
-        .then(pl.format("{} ({} rounds)", "pruner", "iterations"))
-        .otherwise("pruner")
+        dataset=_named("dataset"),
+        model=_named("model"),
+        pruner=_named("pruner") + rounds,
+        density=pl.col("density_literal"),
     )
     columns = ["trial_id", "status", "collapsed_layers", "error_type", "error_message"]
     trials = scan_trials(store).select(columns).collect()
@@ -101,6 +104,12 @@ def show_status(status: Status, store: Store, console: Console) -> None:
     next_step = "resume" if total.failed or total.missing else "report"
     next_command = f"Next: prunesweep {next_step} {shlex.quote(store.location)}"
     console.print(next_command, markup=False, highlight=False, soft_wrap=True)
+
+
+def _named(axis: str) -> pl.Expr:
+    """A name with its options, where it has any."""
+    options = pl.col(f"{axis}_options")
+    return pl.when(options == "{}").then(axis).otherwise(pl.format("{} {}", axis, options))
 
 
 def _count(rows: pl.DataFrame) -> Counts:

@@ -198,8 +198,9 @@ class PrunerSpec(_Choice):
         BeforeValidator(_lone_list_is_one_schedule),
     ] = ["exponential"]
     """Densities between the first and the last round: exponential, linear, or the densities to stop at, falling."""
-    scope: Axis[Literal["global", "local"]] = ["global"]
-    """global: all layers ranked together; local: the same density in every layer."""
+    scope: Axis[Literal["global", "local"] | dict[str, Annotated[float, Field(ge=0, le=1)]]] = ["global"]
+    """global: all layers ranked together; local: the same density in every layer; {layer: density} fixes the density of
+    the layers named (first, last, or as the model names them) and ranks the others together."""
     mode: Axis[Literal["eval", "train"]] | None = None
     """BatchNorm's mode while scoring."""
     score_dtype: Axis[Literal["float32", "float64"]] | None = None

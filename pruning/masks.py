@@ -7,12 +7,9 @@ threshold alone, as the authors' code does, removes every weight that ties with 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 import torch
 from torch import Tensor
-
-from pruning.density import kept_count
 
 Scores = dict[str, Tensor]
 """One score tensor a prunable weight, of that weight's shape; the highest scores are kept."""
@@ -31,35 +28,23 @@ def count_kept(masks: Masks) -> int:
     return sum(int(mask.sum()) for mask in masks.values())
 
 
-def keep_highest(scores: Scores, alive: Masks, density: Decimal, scope: str) -> Masks:
-    """Masks that keep the highest scores among the weights alive, for a density of the *unpruned* network.
-
-    `scope` "global" ranks all layers together; "local" keeps the same density in every layer, which may be no weight
-    of a small one. Dead weights never return. Raises ValueError where more weights are asked for than are alive, or
-    where the whole network would be left without any.
-    """
-    sizes = [mask.numel() for mask in alive.values()]
-    if scope == "local":
-        ranked_together = max(sizes)
-    elif scope == "global":
-        ranked_together = sum(sizes)
-    else:
-        raise ValueError(f"scope {scope!r}: expected 'global' or 'local'")
-    num_kept = kept_count(density, ranked_together)
-    if num_kept == 0:
-        raise ValueError(
-            f"density {density} of {sum(sizes)} prunable weights leaves none: "
-            f"with scope {scope!r} a weight is kept from density {1 / ranked_together:.3g} on"
-        )
-    if scope == "local":
-        return {name: _keep_in_layer(name, scores[name], alive[name], density) for name in alive}
+def keep_k_highest_together(scores: Scores, alive: Masks, num_kept: int) -> Masks:
+    """Masks that keep the `num_kept` highest scores of all layers ranked together, among the weights alive."""
     kept = keep_k_highest(
         torch.cat([scores[name].flatten() for name in alive]),
         torch.cat([mask.flatten() for mask in alive.values()]),
         num_kept,
     )
-    parts = kept.split(sizes)
+    parts = kept.split([mask.numel() for mask in alive.values()])
     return {name: part.view_as(mask) for (name, mask), part in zip(alive.items(), parts, strict=True)}
+
+
+def keep_counts(scores: Scores, alive: Masks, counts: Mapping[str, int]) -> Masks:
+    """Masks that keep the given number of each layer's highest scores among its weights alive.
+
+    Raises ValueError naming the layer that has fewer alive.
+    """
+    return {name: _keep_in_layer(name, scores[name], alive[name], counts[name]) for name in alive}
 
 
 def keep_k_highest(scores: Tensor, alive: Tensor, num_kept: int) -> Tensor:
@@ -83,9 +68,9 @@ def keep_k_highest(scores: Tensor, alive: Tensor, num_kept: int) -> Tensor:
     return kept
 
 
-def _keep_in_layer(name: str, scores: Tensor, alive: Tensor, density: Decimal) -> Tensor:
+def _keep_in_layer(name: str, scores: Tensor, alive: Tensor, num_kept: int) -> Tensor:
     try:
-        kept = keep_k_highest(scores.flatten(), alive.flatten(), kept_count(density, alive.numel()))
+        kept = keep_k_highest(scores.flatten(), alive.flatten(), num_kept)
     except ValueError as error:
         raise ValueError(f"layer {name}: {error}") from None
     return kept.view_as(alive)

@@ -16,8 +16,9 @@ from decimal import Decimal
 import torch
 from torch import nn
 
-from pruning.criteria.contract import Criterion, PrunesAtOnce, PruneSet
-from pruning.masks import Masks, Scores
+from pruning.criteria.contract import Criterion, PrunesAtOnce, PruneSet, is_monotone
+from pruning.masked import apply_mask
+from pruning.masks import Masks, Scores, all_kept
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned
 
@@ -40,13 +41,13 @@ def score_network(
     if mode not in ("eval", "train"):
         raise ValueError(f"mode {mode!r}: expected 'eval' or 'train'")
     private = copy.deepcopy(model).to(dtype).train(mode == "train")
-    with torch.no_grad():
-        for name, weight in prunable_weights(private).items():
-            weight.masked_fill_(~masks[name], 0.0)
-            weight.requires_grad_()  # a layer that is frozen in training is scored all the same
+    originals = prunable_weights(model)
+    for name, weight in prunable_weights(private).items():
+        apply_mask(weight, masks[name], originals[name])
+        weight.requires_grad_()  # a layer that is frozen in training is scored all the same
     with _global_generators_from(generator):
         scores = criterion.score(private, replace(data, inputs=data.inputs.to(dtype)), generator)
-    _check(scores, masks, type(criterion).__name__)
+    _check(scores, masks if is_monotone(criterion) else all_kept(masks), type(criterion).__name__)
     return {name: scores[name].detach() for name in masks}
 
 
@@ -78,6 +79,7 @@ def _global_generators_from(generator: torch.Generator) -> Iterator[None]:
 
 
 def _check(scores: Scores, masks: Masks, criterion: str) -> None:
+    """Every weight in `masks` has a score, finite where the mask is True."""
     if not isinstance(scores, dict):
         raise ValueError(
             f"{criterion}.score returned {type(scores).__name__}: expected a dict of tensors by weight name"

@@ -18,7 +18,7 @@ class PrunerEntry:
     score: str
     """The score, as one formula."""
     needs: str
-    """What the criterion looks at besides the weights."""
+    """What the criterion looks at."""
     source: str
     iterations: int = 1
     """Rounds unless given."""
@@ -43,11 +43,60 @@ PRUNERS: dict[str, PrunerEntry] = {
         rescores=False,
         reads_network=False,
     ),
+    "uniform": PrunerEntry(
+        target="pruning.criteria.uniform:Uniform",
+        score="U(0, 1) inside layers of equal density",
+        needs="nothing",
+        source="baseline",
+        rescores=False,
+        reads_network=False,
+    ),
+    "balanced": PrunerEntry(
+        target="pruning.criteria.balanced:Balanced",
+        score="U(0, 1) inside layers of equal kept count",
+        needs="nothing",
+        source="Gadhikar et al. 2023",
+        rescores=False,
+        reads_network=False,
+    ),
+    "erk": PrunerEntry(
+        target="pruning.criteria.erk:Erk",
+        score="U(0, 1) inside layers, density ∝ (c_in + c_out + kh + kw) / (c_in c_out kh kw)",
+        needs="nothing",
+        source="Evci et al. 2020",
+        rescores=False,
+        reads_network=False,
+    ),
+    "igq": PrunerEntry(
+        target="pruning.criteria.igq:Igq",
+        score="U(0, 1) inside layers, density 1 / (F size + 1)",
+        needs="nothing",
+        source="Vysogorets and Kempe 2023",
+        rescores=False,
+        reads_network=False,
+    ),
+    "smart_ratio": PrunerEntry(
+        target="pruning.criteria.smart_ratio:SmartRatio",
+        score="U(0, 1) inside layers, density ∝ k² + k from the output, linear 0.3",
+        needs="nothing",
+        source="Su et al. 2020",
+        rescores=False,
+        reads_network=False,
+        options=("linear_density",),
+    ),
     "magnitude": PrunerEntry(
         target="pruning.criteria.magnitude:Magnitude",
         score="|θ|",
-        needs="nothing",
+        needs="weights",
         source="Han et al. 2015",
+        rescores=False,
+        reads_network=False,
+    ),
+    "lamp": PrunerEntry(
+        target="pruning.criteria.lamp:Lamp",
+        score="θ² / Σ θ'² over |θ'| ≥ |θ| in its layer",
+        needs="weights",
+        source="Lee et al. 2021",
         rescores=False,
         reads_network=False,
     ),
@@ -58,6 +107,22 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Lee et al. 2019, eq. 4",
         mode="train",
     ),
+    "iterative_snip": PrunerEntry(
+        target="pruning.criteria.iterative_snip:IterativeSnip",
+        score="|θ ∂L/∂θ|, again every round",
+        needs="data, labels, gradients",
+        source="de Jorge et al. 2021",
+        iterations=60,
+        mode="train",
+    ),
+    "force": PrunerEntry(
+        target="pruning.criteria.force:Force",
+        score="|θ ∂L/∂(mθ)|, removed weights may return",
+        needs="data, labels, gradients",
+        source="de Jorge et al. 2021",
+        iterations=60,
+        mode="train",
+    ),
     "grasp": PrunerEntry(
         target="pruning.criteria.grasp:Grasp",
         score="θ (H ∂L/∂θ)",
@@ -66,6 +131,14 @@ PRUNERS: dict[str, PrunerEntry] = {
         mode="train",
         options=("temperature",),
     ),
+    "prospr": PrunerEntry(
+        target="pruning.criteria.prospr:ProsPr",
+        score="|∂L(w_M)/∂m| after M steps from w_0 = mθ",
+        needs="data, labels, second derivatives",
+        source="Alizadeh et al. 2022",
+        mode="train",
+        options=("steps", "lr"),
+    ),
     "synflow": PrunerEntry(
         target="pruning.criteria.synflow:SynFlow",
         score="|θ ∂R/∂θ|, R = 1ᵀ ∏|θ| 1",
@@ -73,6 +146,31 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Tanaka et al. 2020, eq. 4",
         iterations=100,
         score_dtype="float64",
+    ),
+    "synflow_l2": PrunerEntry(
+        target="pruning.criteria.synflow_l2:SynFlowL2",
+        score="θ² ∂R/∂θ², R = 1ᵀ ∏θ² 1",
+        needs="gradients of a ones input",
+        source="Patil and Dovrolis 2021",
+        iterations=100,
+        score_dtype="float64",
+    ),
+    "phew": PrunerEntry(
+        target="pruning.criteria.phew:Phew",
+        score="order of visits by random walks, step ∝ |θ|",
+        needs="the network's wiring",
+        source="Patil and Dovrolis 2021",
+        score_dtype="float64",
+        options=("coverage",),
+    ),
+    "ntk_sap": PrunerEntry(
+        target="pruning.criteria.ntk_sap:NtkSap",
+        score="|∂/∂m ‖f(mθ) − f(m(θ + εη))‖²|, θ and input drawn anew",
+        needs="Gaussian inputs, gradients",
+        source="Wang et al. 2023",
+        iterations=20,
+        mode="train",
+        options=("eps", "passes"),
     ),
 }
 

@@ -70,7 +70,8 @@ class PrunerConfig(Named):
     schedule: str = "exponential"
     """Densities between the first and the last round: "exponential", "linear", or the densities as "0.5,0.2"."""
     scope: str = "global"
-    """"global": all layers ranked together; "local": the same density in every layer."""
+    """"global": all layers ranked together; "local": the same density in every layer; or densities of layers as JSON
+    (`pruning.scopes`)."""
     mode: str = "eval"
     """The network's mode while scoring: "eval" or "train"."""
     score_dtype: str = "float32"

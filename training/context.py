@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pruning.criteria.contract import PrunesAtOnce, PruneSet
+from pruning.criteria.contract import PruneSet, prunes_at_once
 from pruning.masks import Masks, Scores
 from pruning.prune import Pruned
 from pruning.schedules import densities_by_round
@@ -32,6 +32,10 @@ class CohortContext:
         self.device, self.execution = prepare_device(device)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
+
+    def settle(self) -> None:
+        """Undo what an earlier trial's code may have done to the process: the class says how many threads compute."""
+        torch.set_num_threads(self.execution.threads)
 
     def dataset(self, config: DatasetConfig) -> Dataset:
         """The data set on this context's device, loaded once for consecutive trials that share it."""
@@ -69,7 +73,7 @@ class CohortContext:
         """
         pruner = config.pruner
         criterion = build_criterion(pruner)
-        if pruner.iterations == 1 or pruner.mode != "eval" or not isinstance(criterion, PrunesAtOnce):
+        if pruner.iterations == 1 or pruner.mode != "eval" or not prunes_at_once(criterion):
             return None
         densities = densities_by_round(pruner.schedule, config.density, pruner.iterations)
         dtype = getattr(torch, pruner.score_dtype)

@@ -12,11 +12,12 @@ from torch import nn
 
 from pruning.ablations import ABLATIONS, inverted, shuffled
 from pruning.connectivity import connectivity
+from pruning.criteria.contract import is_monotone, layer_densities_of
 from pruning.masks import Masks, Scores, all_kept
 from pruning.packing import pack
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, prune
-from training.build import build_model
+from training.build import build_criterion, build_model
 from training.config import DENSE_PRUNER, TrialConfig
 from training.context import CohortContext
 from training.loop import train
@@ -43,6 +44,7 @@ def run_cohort(
 def run_trial(config: TrialConfig, context: CohortContext | None = None) -> TrialRecord:
     """Build, prune and train one network; return what was measured."""
     context = context or CohortContext()
+    context.settle()
     timer = PhaseTimer()
     with timer("load"):
         dataset = context.dataset(config.dataset)
@@ -117,6 +119,7 @@ def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -
         scores = context.score(config, model, masks, round_number)
         return inverted(scores) if ablation == "invert" else scores
 
+    criterion = build_criterion(config.pruner)
     at_once = None if ablation == "invert" else context.prune_at_once(config, model)
     pruned = at_once or prune(
         score,
@@ -125,6 +128,8 @@ def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -
         num_rounds=config.pruner.iterations,
         schedule=config.pruner.schedule,
         scope=config.pruner.scope,
+        layer_densities=layer_densities_of(criterion),
+        monotone=is_monotone(criterion),
     )
     if ablation == "shuffle":
         source = generator(config.seeds.prune, "shuffle", context.device)

@@ -50,6 +50,12 @@ class Store:
             if info.type == pafs.FileType.File and not info.base_name.startswith(".")
         )
 
+    def folders(self, *parts: str) -> list[str]:
+        """Names of the folders in a folder, sorted; empty where there is no such folder."""
+        selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
+        infos = self.filesystem.get_file_info(selector)
+        return sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
+
     def publish_table(self, table: pa.Table, *parts: str) -> None:
         """Write a Parquet file that readers see whole or not at all."""
         self._publish(lambda stream: pq.write_table(table, stream, compression="zstd"), *parts)

@@ -34,10 +34,13 @@ def config_columns(config: TrialConfig) -> Row:
     return {
         "dataset": config.dataset.name,
         "dataset_options": config.dataset.options,
+        "dataset_source": config.dataset.source_hash,
         "model": config.model.name,
         "model_options": config.model.options,
+        "model_source": config.model.source_hash,
         "pruner": config.pruner.name,
         "pruner_options": config.pruner.options,
+        "pruner_source": config.pruner.source_hash,
         "iterations": config.pruner.iterations,
         "schedule": config.pruner.schedule,
         "scope": config.pruner.scope,

@@ -18,10 +18,13 @@ _KEY = [("trial_id", pa.string()), ("attempt_id", pa.string())]
 CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("dataset", pa.string()),
     ("dataset_options", pa.string()),
+    ("dataset_source", pa.string()),  # hash of a user's own code; empty for ours
     ("model", pa.string()),
     ("model_options", pa.string()),
+    ("model_source", pa.string()),  # of a user's own code and of a weights file
     ("pruner", pa.string()),
     ("pruner_options", pa.string()),
+    ("pruner_source", pa.string()),
     ("iterations", pa.int64()),
     ("schedule", pa.string()),
     ("scope", pa.string()),

@@ -1,17 +1,24 @@
-"""What a pruning criterion is: one method that turns a network into a score for each prunable weight."""
+"""What a pruning criterion is: one method that turns a network into a score for each prunable weight.
+
+Two things a criterion may add, each read by `prune()` where it is there:
+
+- `layer_densities(shapes, density)` fixes how much each layer keeps (`pruning.quotas`); scores then rank inside layers;
+- `monotone = False` lets removed weights return: each round ranks all weights, so all need a finite score.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from pruning.masks import Scores
 from pruning.prune import Pruned
+from pruning.quotas import LayerDensities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,8 @@ class Criterion(Protocol):
 
         `model` is a private copy, masked, in the scoring mode and dtype: change it at will, nothing leaks.
         Returns one finite tensor a prunable weight (`pruning.prunable.prunable_weights`), of that weight's shape.
-        Scores of weights that are already removed are ignored. Randomness comes from `generator` alone.
+        Scores of weights that are already removed are ignored, unless the criterion is not monotone. Masks and the
+        weights before masking are in `pruning.masked`. Randomness comes from `generator` alone.
         """
         ...
 
@@ -54,3 +62,19 @@ class PrunesAtOnce(Protocol):
     def prune(self, model: nn.Module, data: PruneSet, densities: Sequence[Decimal], scope: str) -> Pruned:
         """Prune `model`, an unmasked private copy in the scoring dtype, to each of `densities` in turn."""
         ...
+
+
+def prunes_at_once(criterion: object) -> TypeGuard[PrunesAtOnce]:
+    """Whether `criterion` offers `prune` for its own score: one inherited beside a new `score` is another's."""
+    first = next((kind for kind in type(criterion).__mro__ if {"score", "prune"} & vars(kind).keys()), object)
+    return "prune" in vars(first) and isinstance(criterion, PrunesAtOnce)
+
+
+def is_monotone(criterion: Criterion) -> bool:
+    """Whether a removed weight never returns, which is the rule."""
+    return bool(getattr(criterion, "monotone", True))
+
+
+def layer_densities_of(criterion: Criterion) -> LayerDensities | None:
+    """How the criterion shares the weights out among layers; None where all layers are ranked together."""
+    return getattr(criterion, "layer_densities", None)

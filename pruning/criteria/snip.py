@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from pruning.criteria.contract import PruneSet
 from pruning.masks import Scores
@@ -21,15 +21,18 @@ class Snip:
     def score(self, model: nn.Module, data: PruneSet, generator: torch.Generator) -> Scores:
         """Connection sensitivity of every weight."""
         weights = prunable_weights(model)
-        parameters = list(weights.values())
-        gradients = [torch.zeros_like(weight) for weight in parameters]
-        for inputs, targets in data.batches():
-            loss = F.cross_entropy(model(inputs), targets, reduction="sum") / len(data.targets)
-            for total, part in zip(
-                gradients, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True
-            ):
-                total.add_(part)
+        gradients = loss_gradients(model, data, list(weights.values()))
         return {
             name: (weight.detach() * gradient).abs()
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
+
+
+def loss_gradients(model: nn.Module, data: PruneSet, parameters: list[nn.Parameter]) -> list[Tensor]:
+    """Gradient of the mean cross-entropy over the whole prune set, one tensor a parameter."""
+    gradients = [torch.zeros_like(parameter) for parameter in parameters]
+    for inputs, targets in data.batches():
+        loss = F.cross_entropy(model(inputs), targets, reduction="sum") / len(data.targets)
+        for total, part in zip(gradients, torch.autograd.grad(loss, parameters, materialize_grads=True), strict=True):
+            total.add_(part)
+    return gradients

@@ -18,8 +18,10 @@ from orchestrator.store.write import write_segment
 Row = dict[str, Any]
 
 CONFIG: Row = {
-    "dataset": "digits", "dataset_options": "{}", "model": "mlp", "model_options": "{}",
-    "pruner": "synflow", "pruner_options": "{}", "iterations": 1, "schedule": "exponential", "scope": "global",
+    "dataset": "digits", "dataset_options": "{}", "dataset_source": "",
+    "model": "mlp", "model_options": "{}", "model_source": "",
+    "pruner": "synflow", "pruner_options": "{}", "pruner_source": "",
+    "iterations": 1, "schedule": "exponential", "scope": "global",
     "mode": "eval", "score_dtype": "float32", "ablation": "none", "density": 0.1, "density_literal": "0.1",
     "seed_init": 0, "seed_data": 0, "seed_prune": 0,
     "epochs": 20, "optimizer": "momentum", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "batch_size": 64,

@@ -142,7 +142,7 @@ def test_a_failed_trial_is_shown_and_debugged_also_after_its_code_has_changed(
         (["report", "nowhere"], "nowhere holds no sweep"),
         (["init", "small.yaml"], "small.yaml exists already"),
         (["init", "nowhere/small.yaml"], "nowhere/small.yaml cannot be written"),
-        (["run", "small.yaml", "--address", "127.0.0.1:1"], "--address 127.0.0.1:1: no Ray is running there"),
+        (["run", "small.yaml", "--address", "nonsense"], "--address nonsense: no Ray is running there"),
     ],
 )
 def test_bad_input_is_exit_code_2_with_a_sentence(

@@ -51,6 +51,11 @@ def test_a_schedule_can_be_spelled_out() -> None:
     assert [(p.pruner.schedule, p.pruner.iterations) for p in both] == [("linear", 9), ("0.5,0.25", 3)]
 
 
+def test_layers_can_have_a_density_of_their_own() -> None:
+    points = grid(pruner="{name: snip, scope: [global, {first: 1, classifier: 0.50}]}")
+    assert [p.pruner.scope for p in points] == ["global", '{"classifier":"0.5","first":"1"}']
+
+
 def test_ablations_are_an_axis() -> None:
     points = grid(pruner="{name: snip, ablation: [none, shuffle, reinitialise, invert]}")
     assert [p.pruner.ablation for p in points] == ["none", "shuffle", "reinitialise", "invert"]

@@ -74,7 +74,7 @@ def test_at_density_one_the_pruner_and_its_seed_do_not_matter() -> None:
     assert trial_id(fold(replace(dense, seeds=replace(dense.seeds, init=1)))[0]) != trial_id(fold(dense)[0])
 
 
-@pytest.mark.parametrize("name", ["random", "magnitude"])
+@pytest.mark.parametrize("name", ["random", "uniform", "balanced", "erk", "igq", "smart_ratio", "magnitude", "lamp"])
 def test_rounds_schedule_mode_and_precision_fold_where_scores_never_change(name: str) -> None:
     one = PrunerConfig(name=name)
     many = PrunerConfig(name=name, iterations=100, schedule="linear", mode="train", score_dtype="float64")
@@ -83,7 +83,10 @@ def test_rounds_schedule_mode_and_precision_fold_where_scores_never_change(name:
     assert reason
 
 
-@pytest.mark.parametrize("name", ["snip", "grasp", "synflow", "mine:Own"])
+@pytest.mark.parametrize(
+    "name",
+    ["snip", "iterative_snip", "force", "grasp", "prospr", "synflow", "synflow_l2", "phew", "ntk_sap", "mine:Own"],
+)
 def test_rounds_do_not_fold_where_scores_change(name: str) -> None:
     many = replace(CONFIG, pruner=PrunerConfig(name=name, iterations=3))
     assert fold(many) == (many, "")

@@ -7,7 +7,8 @@ from decimal import Decimal
 import torch
 
 from pruning.ablations import inverted, shuffled
-from pruning.masks import all_kept, keep_highest
+from pruning.masks import all_kept
+from pruning.scopes import keep_highest
 
 
 def masks() -> dict[str, torch.Tensor]:

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from benchmarks.straightforward import prune_round_by_round
 from pruning.connectivity import connectivity
-from pruning.criteria.contract import PrunesAtOnce
+from pruning.criteria.contract import PruneSet, prunes_at_once
 from pruning.criteria.synflow import SynFlow
 from pruning.density import kept_count
 from pruning.flow_rounds import keep_highest_of_many, prune_by_flow
 from pruning.linear_view import to_linear_view
-from pruning.masks import Masks, count_kept, keep_k_highest
+from pruning.masks import Masks, Scores, count_kept, keep_k_highest
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, prune
 from pruning.schedules import exponential
@@ -210,10 +210,19 @@ def test_deep_networks_are_pruned_as_round_by_round() -> None:
 def test_pruning_at_once_leaves_the_network_alone() -> None:
     model = build("convnet")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    assert isinstance(SynFlow(), PrunesAtOnce)
+    assert prunes_at_once(SynFlow())
     densities = exponential(Decimal("0.1"), 5)
     pruned = prune_at_once(model, SynFlow(), prune_set(), densities, "global")
     expected = slow(model, "0.1", 5)
     assert all(torch.equal(pruned.masks[name], mask) for name, mask in expected.masks.items())
     assert model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_score_of_ones_own_is_not_pruned_by_an_inherited_loop() -> None:
+    class Mine(SynFlow):
+        def score(self, model: nn.Module, data: PruneSet, generator: torch.Generator) -> Scores:
+            return {name: -scores for name, scores in super().score(model, data, generator).items()}
+
+    assert not prunes_at_once(Mine())
+    assert prunes_at_once(type("Renamed", (SynFlow,), {})())

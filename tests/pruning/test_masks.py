@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pruning.masks import Masks, Scores, all_kept, count_kept, keep_highest, keep_k_highest
+from pruning.masks import Masks, Scores, all_kept, count_kept, keep_k_highest
+from pruning.scopes import keep_highest
 
 # Few distinct values, so that ties are the rule; both zeros, signs and infinities included.
 tied = st.sampled_from([-float("inf"), -2.0, -1.0, -0.0, 0.0, 0.5, 1.0, 3.0, float("inf")])
@@ -152,12 +153,6 @@ def test_local_scope_names_the_layer_that_has_too_few_alive() -> None:
     alive = all_kept(scores) | {"b": torch.tensor([False, False])}
     with pytest.raises(ValueError, match="layer b: 1 weights are to be kept but only 0 are alive"):
         keep_highest(scores, alive, Decimal("0.5"), "local")
-
-
-def test_an_unknown_scope_is_refused_with_the_known_ones() -> None:
-    scores = layers([1.0, 2.0])
-    with pytest.raises(ValueError, match="scope 'layer': expected 'global' or 'local'"):
-        keep_highest(scores, all_kept(scores), Decimal("0.5"), "layer")
 
 
 def test_all_kept_has_the_shapes_of_the_weights() -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+from pruning import criteria
+from pruning.criteria.contract import PruneSet, layer_densities_of
 from pruning.table import CUSTOM, PRUNERS
 
 
@@ -26,6 +32,32 @@ def test_an_entry_has_settings_that_scoring_knows(name: str) -> None:
     assert entry.score_dtype in (None, "float32", "float64")
     assert entry.iterations == 1 or (entry.iterations > 1 and entry.rescores)
     assert all([entry.score, entry.needs, entry.source])
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_a_model_without_prunable_layers_is_refused(name: str) -> None:
+    data = PruneSet(inputs=torch.zeros(1, 4), targets=torch.zeros(1, dtype=torch.long))
+    with pytest.raises(ValueError, match="Flatten has no prunable layer: expected at least one of Linear"):
+        pkgutil.resolve_name(PRUNERS[name].target)().score(nn.Flatten(), data, torch.Generator())
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_an_entry_that_sets_layer_densities_scores_once_and_does_not_run_the_network(name: str) -> None:
+    if layer_densities_of(pkgutil.resolve_name(PRUNERS[name].target)()) is None:
+        return
+    assert (PRUNERS[name].rescores, PRUNERS[name].reads_network) == (False, False)
+
+
+def test_every_criterion_has_an_entry() -> None:
+    files = {module.name for module in pkgutil.iter_modules(criteria.__path__)} - {"contract"}
+    assert {entry.target.split(":")[0].rsplit(".", 1)[1] for entry in PRUNERS.values()} == files
+
+
+def test_every_pruner_is_explained_in_the_documentation() -> None:
+    headings = re.findall(
+        r"^### `(\w+)`", (Path(__file__).parents[2] / "docs" / "pruners.md").read_text(), re.MULTILINE
+    )
+    assert headings == list(PRUNERS)
 
 
 def test_a_users_own_pruner_gets_settings_that_scoring_knows() -> None:

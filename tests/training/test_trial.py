@@ -248,6 +248,33 @@ def test_the_dense_network_at_another_density_is_refused() -> None:
         run_trial(trial("none", "0.1"), CohortContext("cpu"))
 
 
+def test_a_pruner_with_layer_densities_keeps_them() -> None:
+    record = run_trial(trial("balanced", "0.1"), CohortContext("cpu"))
+    assert [(layer.num_weights, layer.kept) for layer in record.layers] == [(1920, 91), (600, 91), (200, 90)]
+
+
+def test_weights_may_return_under_the_pruner_that_lets_them() -> None:
+    """FORCE and iterated SNIP agree on the first round's masks and on nothing but the counts later."""
+    context = CohortContext("cpu")
+    forced, iterated = (masks_of(trial(name, "0.05"), context) for name in ("force", "iterative_snip"))
+    assert count_kept(forced) == count_kept(iterated)
+    assert any(not torch.equal(forced[name], iterated[name]) for name in forced)
+    one_round = [
+        masks_of(replace(trial(name, "0.05"), pruner=pruner(name, 1)), context) for name in ("force", "iterative_snip")
+    ]
+    assert all(torch.equal(one_round[0][name], one_round[1][name]) for name in forced)
+
+
+def test_a_quota_that_cannot_be_met_is_a_failed_trial_that_says_what_would_do() -> None:
+    config = trial("smart_ratio", "0.03", model=CONVNET)
+    (record,) = run_cohort([config], CohortContext("cpu"))
+    assert record.error is not None
+    assert "layer classifier.weight: smart_ratio keeps 0.3 of linear layers" in record.error.message
+    options = replace(config.pruner, options='{"linear_density":0.05}')
+    (record,) = run_cohort([replace(config, pruner=options)], CohortContext("cpu"))
+    assert record.error is None
+
+
 @pytest.mark.parametrize("model", [MLP, CONVNET], ids=["mlp", "convnet"])
 def test_all_pruners_of_a_seed_start_from_the_same_weights_and_see_the_same_batches(model: ModelConfig) -> None:
     """At density 1 nothing is removed, so equal weights and batches are exactly equal metrics."""
