@@ -1,22 +1,24 @@
 """Which weights still matter: those on a path of kept weights from an input to an output.
 
 A kept weight on no such path is dead: it counts towards the direct density but not the effective one. Paths are
-counted by pushing ones through the masks themselves (fan-in normalised, so that depth cannot overflow) and
-differentiating: a weight's gradient is positive exactly if a path runs through it.
+found by pushing ones through the masks themselves and differentiating: a weight's gradient is positive exactly if a
+path runs through it. Each layer's output, and the gradient that comes back to it, is cut to 0 or 1: only whether a path
+exists matters, and the number of paths would overflow, or underflow if normalised, in networks of hundreds of layers.
 """
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from pruning.linear_view import to_linear_view
 from pruning.masks import Masks
-from pruning.prunable import prunable_weights
+from pruning.prunable import PRUNABLE_LAYERS, prunable_weights
 
 _NORMALISATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
@@ -35,8 +37,7 @@ def connectivity(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -
     """Live weights of `model` under `masks`, for inputs of `input_shape` (channels, height, width).
 
     The model is left untouched. Exact for compositions of linear maps, normalisation and pooling modules, sums and
-    concatenations with increasing activations that map zero to zero (a sigmoid feeds constants instead); values stay
-    far from float64's limits for a few hundred layers.
+    concatenations with increasing activations that map zero to zero (a sigmoid feeds constants instead), at any depth.
     """
     probe = copy.deepcopy(model).double()
     _replace_pooling_and_normalisation(probe)
@@ -44,15 +45,32 @@ def connectivity(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -
     weights = prunable_weights(probe)
     with torch.no_grad():
         for name, weight in weights.items():
-            mask = masks[name].double()
-            fan_in = mask.flatten(1).sum(1).clamp(min=1).view(-1, *[1] * (mask.dim() - 1))
-            weight.copy_(mask / fan_in)
+            weight.copy_(masks[name])
             weight.requires_grad_()
+    for module in probe.modules():
+        if isinstance(module, PRUNABLE_LAYERS):
+            module.register_forward_hook(lambda layer, inputs, output: _whether_positive(output))
     device = next(iter(weights.values())).device
     flow = probe(torch.ones(1, *input_shape, dtype=torch.float64, device=device)).sum()
     gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
     live = {name: masks[name] & (gradient > 0) for name, gradient in zip(weights, gradients, strict=True)}
     return Connectivity(live=live, is_connected=bool(flow > 0))
+
+
+class _WhetherPositive(torch.autograd.Function):
+    """1 where positive, else 0, in both directions."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return (values > 0).to(values.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return (gradient > 0).to(gradient.dtype)
+
+
+def _whether_positive(values: Tensor) -> Tensor:
+    return cast(Tensor, _WhetherPositive.apply(values))
 
 
 def _replace_pooling_and_normalisation(model: nn.Module) -> None:

@@ -8,17 +8,19 @@ bug of this kind, are impossible here. What comes back is checked before anythin
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 
 import torch
 from torch import nn
 
-from pruning.criteria.contract import Criterion, PruneSet, is_monotone
+from pruning.criteria.contract import Criterion, PrunesAtOnce, PruneSet, is_monotone
 from pruning.masked import apply_mask
 from pruning.masks import Masks, Scores, all_kept
 from pruning.prunable import prunable_weights
+from pruning.prune import Pruned
 
 
 def score_network(
@@ -47,6 +49,22 @@ def score_network(
         scores = criterion.score(private, replace(data, inputs=data.inputs.to(dtype)), generator)
     _check(scores, masks if is_monotone(criterion) else all_kept(masks), type(criterion).__name__)
     return {name: scores[name].detach() for name in masks}
+
+
+def prune_at_once(
+    model: nn.Module,
+    criterion: PrunesAtOnce,
+    data: PruneSet,
+    densities: Sequence[Decimal],
+    scope: str,
+    *,
+    dtype: torch.dtype = torch.float64,
+) -> Pruned:
+    """All rounds of a criterion that can do them in one go, on a private copy of `model`."""
+    private = copy.deepcopy(model).to(dtype).eval()
+    for weight in prunable_weights(private).values():
+        weight.requires_grad_()
+    return criterion.prune(private, replace(data, inputs=data.inputs.to(dtype)), densities, scope)
 
 
 @contextmanager

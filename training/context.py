@@ -9,9 +9,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from pruning.criteria.contract import PruneSet
+from pruning.criteria.contract import PruneSet, prunes_at_once
 from pruning.masks import Masks, Scores
-from pruning.scoring import score_network
+from pruning.prune import Pruned
+from pruning.schedules import densities_by_round
+from pruning.scoring import prune_at_once, score_network
 from training.build import build_criterion, load_dataset
 from training.config import DatasetConfig, PrunerConfig, TrialConfig
 from training.datasets.contract import Dataset
@@ -63,6 +65,19 @@ class CohortContext:
         if round_number == 1:
             self._first_scores = (key, scores)
         return scores
+
+    def prune_at_once(self, config: TrialConfig, model: nn.Module) -> Pruned | None:
+        """All rounds in one go where the criterion knows a faster way; None where rounds are to be scored one by one.
+
+        A single round is one of those: its scores are shared between trials.
+        """
+        pruner = config.pruner
+        criterion = build_criterion(pruner)
+        if pruner.iterations == 1 or pruner.mode != "eval" or not prunes_at_once(criterion):
+            return None
+        densities = densities_by_round(pruner.schedule, config.density, pruner.iterations)
+        dtype = getattr(torch, pruner.score_dtype)
+        return prune_at_once(model, criterion, self._prune_set(config), densities, pruner.scope, dtype=dtype)
 
     def _prune_set(self, config: TrialConfig) -> PruneSet:
         """Every pruner of one seed sees these same examples."""

@@ -120,7 +120,8 @@ def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -
         return inverted(scores) if ablation == "invert" else scores
 
     criterion = build_criterion(config.pruner)
-    pruned = prune(
+    at_once = None if ablation == "invert" else context.prune_at_once(config, model)
+    pruned = at_once or prune(
         score,
         weights,
         config.density,

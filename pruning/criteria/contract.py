@@ -8,13 +8,16 @@ Two things a criterion may add, each read by `prune()` where it is there:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from decimal import Decimal
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from pruning.masks import Scores
+from pruning.prune import Pruned
 from pruning.quotas import LayerDensities
 
 
@@ -46,6 +49,25 @@ class Criterion(Protocol):
         weights before masking are in `pruning.masked`. Randomness comes from `generator` alone.
         """
         ...
+
+
+@runtime_checkable
+class PrunesAtOnce(Protocol):
+    """What a criterion may offer besides `score`: all rounds of pruning in one call, where that is faster.
+
+    It is used for more than one round when nothing happens between them, and must give the masks that scoring and
+    pruning round by round give, except for rounding in scores that are equal.
+    """
+
+    def prune(self, model: nn.Module, data: PruneSet, densities: Sequence[Decimal], scope: str) -> Pruned:
+        """Prune `model`, an unmasked private copy in the scoring dtype, to each of `densities` in turn."""
+        ...
+
+
+def prunes_at_once(criterion: object) -> TypeGuard[PrunesAtOnce]:
+    """Whether `criterion` offers `prune` for its own score: one inherited beside a new `score` is another's."""
+    first = next((kind for kind in type(criterion).__mro__ if {"score", "prune"} & vars(kind).keys()), object)
+    return "prune" in vars(first) and isinstance(criterion, PrunesAtOnce)
 
 
 def is_monotone(criterion: Criterion) -> bool:

@@ -187,6 +187,46 @@ def test_max_pooling_counts_every_position_that_can_win(pool: nn.Module) -> None
     assert all(bool(mask.all()) for mask in result.live.values())
 
 
+class DeepResidual(nn.Module):
+    """As many blocks of one wide layer beside an identity as ResNet-1202 has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Linear(64, 40)
+        self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(40, 40), nn.ReLU()) for _ in range(600)])
+        self.classifier = nn.Linear(40, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images.flatten(1))
+        for block in self.blocks:
+            features = features + block(features)
+        return self.classifier(features)
+
+
+def test_a_residual_network_of_1200_layers_is_answered_exactly() -> None:
+    model = DeepResidual()
+    masks = full_masks(model)
+    assert all(bool(mask.all()) for mask in connectivity(model, masks, INPUT_SHAPE).live.values())
+    masks["stem.weight"][1:] = False  # one unit is fed ...
+    for index in range(600):
+        masks[f"blocks.{index}.0.weight"][:] = False
+        masks[f"blocks.{index}.0.weight"][0, :] = True  # ... and feeds itself alone
+    result = connectivity(model, masks, INPUT_SHAPE)
+    assert result.is_connected
+    assert all(result.live[f"blocks.{index}.0.weight"].nonzero().tolist() == [[0, 0]] for index in range(600))
+
+
+def test_one_path_beside_wide_dead_layers_does_not_underflow() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 100), *(nn.Linear(100, 100) for _ in range(300)))
+    masks = full_masks(model)
+    masks["1.weight"][1:] = False  # of the hundred inputs of every later layer one is fed, once
+    for index in range(2, 302):
+        masks[f"{index}.weight"][1:] = False
+    result = connectivity(model, masks, INPUT_SHAPE)
+    assert result.is_connected
+    assert all(result.live[f"{index}.weight"].nonzero().tolist() == [[0, 0]] for index in range(2, 302))
+
+
 def test_frozen_and_unused_layers_are_answered_too() -> None:
     class Auxiliary(nn.Module):
         def __init__(self) -> None:

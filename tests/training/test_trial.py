@@ -16,7 +16,7 @@ from training.build import build_model
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext
 from training.record import TrialRecord
-from training.trial import prune_model, run_cohort, run_trial
+from training.trial import build_network, prune_model, run_cohort, run_trial
 
 MLP = ModelConfig(name="mlp", options='{"widths":[30,20]}')
 CONVNET = ModelConfig(name="convnet", options='{"widths":[4,6]}')
@@ -335,3 +335,16 @@ def test_a_gpu_repeats_bit_for_bit(name: str, model: ModelConfig) -> None:
     assert first == second
     assert first.execution.device == "cuda"
     assert first.rounds[-1].kept == run_trial(trial(name, "0.1", model=model), CohortContext("cpu")).rounds[-1].kept
+
+
+def test_rounds_at_once_are_the_rounds_that_a_trial_would_score_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(trial(density="0.1"), pruner=PrunerConfig(name="synflow", iterations=8, score_dtype="float64"))
+    context = CohortContext("cpu")
+    network = build_network(config, context)
+    at_once = prune_model(network, config, context)
+    monkeypatch.setattr(CohortContext, "prune_at_once", lambda self, config, model: None)
+    one_by_one = prune_model(network, config, context)
+    assert all(torch.equal(mask, one_by_one.masks[name]) for name, mask in at_once.masks.items())
+    assert [done.kept for done in at_once.rounds] == [done.kept for done in one_by_one.rounds]
+    for mine, theirs in zip(at_once.rounds, one_by_one.rounds, strict=True):
+        assert (mine.score_cut, mine.flow) == pytest.approx((theirs.score_cut, theirs.flow), rel=1e-9)
