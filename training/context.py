@@ -13,6 +13,7 @@ from pruning.criteria.contract import PruneSet, prunes_at_once
 from pruning.masks import Masks, Scores
 from pruning.prune import Pruned
 from pruning.schedules import densities_by_round
+from pruning.scopes import NAMED_SCOPES
 from pruning.scoring import prune_at_once, score_network
 from training.build import build_criterion, load_dataset
 from training.config import DatasetConfig, PrunerConfig, TrialConfig
@@ -73,7 +74,9 @@ class CohortContext:
         """
         pruner = config.pruner
         criterion = build_criterion(pruner)
-        if pruner.iterations == 1 or pruner.mode != "eval" or not prunes_at_once(criterion):
+        if pruner.iterations == 1 or pruner.mode != "eval" or pruner.scope not in NAMED_SCOPES:
+            return None
+        if not prunes_at_once(criterion):
             return None
         densities = densities_by_round(pruner.schedule, config.density, pruner.iterations)
         dtype = getattr(torch, pruner.score_dtype)

@@ -222,6 +222,13 @@ def test_reinitialising_trains_other_weights_under_the_same_masks() -> None:
     assert measured(again) == measured(repeat)
 
 
+def test_a_layer_kept_dense_is_dense_for_pruners_of_one_and_of_many_rounds() -> None:
+    for name in ("snip", "synflow"):
+        config = replace(trial(name), pruner=replace(pruner(name), scope='{"first":"1"}'))
+        dense = next(iter(masks_of(replace(config, density=Decimal("0.9")), CohortContext("cpu")).values()))
+        assert dense.all()
+
+
 def test_an_unknown_ablation_is_refused() -> None:
     with pytest.raises(ValueError, match="ablation 'shufle': expected one of none, shuffle, reinitialise, invert"):
         run_trial(ablated("shufle"), CohortContext("cpu"))
