@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruning.criteria.contract import PruneSet
-from pruning.linear_view import to_linear_view
+from pruning.linear_view import UnitScale, synaptic_flow, to_linear_view
 from pruning.masks import Scores
 from pruning.prunable import prunable_weights
+from pruning.scaled import fits, times_power_of_two
 
 
 class SynFlowL2:
@@ -19,7 +20,9 @@ class SynFlowL2:
 
     R is the trace of the path kernel where all inputs are one, which is what PHEW sets out to keep large. BatchNorm is
     a scale like any other weight on a path and is squared as one, gamma^2 / (var + eps). Biases and running means are
-    zero, which the authors' code, squaring the whole state dict, does not do. Only the shape of `data` is used.
+    zero, which the authors' code, squaring the whole state dict, does not do. As in SynFlow, a power of two is taken
+    out where R does not fit the dtype.
+    Only the shape of `data` is used.
     """
 
     def score(self, model: nn.Module, data: PruneSet, generator: torch.Generator) -> Scores:
@@ -32,10 +35,14 @@ class SynFlowL2:
             for module in model.modules():
                 if isinstance(module, _BatchNorm):
                     _square_scale(module, weights.values())
-        flow = model(torch.ones_like(data.inputs[:1])).sum()
+                elif isinstance(module, UnitScale):
+                    module.scale.square_()
+        flow, exponent = synaptic_flow(model, torch.ones_like(data.inputs[:1]))
         gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
+        if not fits(flow, exponent):
+            exponent = 0
         return {
-            name: weight.detach() * gradient
+            name: times_power_of_two(weight.detach() * gradient, exponent)
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
 

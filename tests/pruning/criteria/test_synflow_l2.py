@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -52,3 +54,16 @@ def test_every_cut_carries_the_whole_flow_on_a_trained_network(network: str) -> 
     assert totals == pytest.approx([totals[0]] * len(totals), rel=1e-10)
     plain = SynFlow().score(briefly_trained(build(network)).double(), data, torch.Generator())
     assert not np.allclose(totals, [float(score.sum()) for score in plain.values()])
+
+
+def test_a_network_too_deep_for_the_dtype_keeps_its_ranking() -> None:
+    """Squared weights of 2^20 in 60 layers make R = 2^2400, far beyond float64; ratios of scores stay exact."""
+    model = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(60))).double()
+    with torch.no_grad():
+        for layer in model:
+            layer.weight.fill_(2.0**20)
+        model[0].weight[0, 0] *= 2  # four times the flow, squared
+    data = PruneSet(inputs=torch.ones(1, 2, dtype=torch.float64), targets=torch.zeros(1, dtype=torch.int64))
+    scores = SynFlowL2().score(copy.deepcopy(model), data, torch.Generator())
+    assert all(score.isfinite().all() for score in scores.values())
+    assert scores["0.weight"][0, 0] == 4 * scores["0.weight"][1, 1]
