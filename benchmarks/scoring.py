@@ -1,6 +1,6 @@
 """Speed of SynFlow's rounds, as ratios to the straightforward loop measured in the same run.
 
-    python -m benchmarks.scoring [--json] [--quick] [--exponents 2,3] [--rounds 100] [--repeats 2] [--simple]
+    python -m benchmarks.scoring [--json] [--quick] [--exponents 3] [--rounds 100] [--repeats 3] [--simple]
 
 Each repeat times all ways one after the other, so that a machine that slows down slows all of them; the table has
 medians, and the ratio is of medians. Same network, dtype, threads and densities; masks are compared on live paths.
@@ -106,9 +106,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="VGG-11, 10 rounds, once: whether it runs at all")
     parser.add_argument("--simple", action="store_true", help="also time the product's own simple path")
-    parser.add_argument("--exponents", default="2,3")
+    parser.add_argument("--exponents", default="3")
     parser.add_argument("--rounds", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.exponents, arguments.rounds, arguments.repeats = "2", 10, 1
