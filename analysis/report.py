@@ -84,7 +84,7 @@ def summarise(location: str | Path) -> Summaries:
             noise.table(store.results),
             failures.table(store.results),
             settings.table(store.points),
-            settings.environment(store.trials),
+            settings.environment(store.results),
         ]
     )
     names, counts, *rest = frames

@@ -21,9 +21,12 @@ def table(points: pl.LazyFrame) -> pl.LazyFrame:
     return _values(points, SETTINGS)
 
 
-def environment(trials: pl.LazyFrame) -> pl.LazyFrame:
-    """Each recorded property of code and machine with its distinct values as text; a null (outside git) is left out."""
-    return _values(trials, ENVIRONMENT)
+def environment(results: pl.LazyFrame) -> pl.LazyFrame:
+    """Each recorded property of code and machine with its distinct values as text; a null (outside git) is left out.
+
+    Of the trials that answer the grid: what a store holds besides, from an earlier sweep file or code, is not in it.
+    """
+    return _values(results, ENVIRONMENT)
 
 
 def _values(frame: pl.LazyFrame, columns: list[str]) -> pl.LazyFrame:

@@ -70,8 +70,9 @@ def test_settings_list_what_the_grid_holds(builder):
 def test_environment_lists_what_was_recorded(builder):
     builder.both("a", point={"seed": 0}, host="n1", threads=1)
     builder.both("b", point={"seed": 1}, host="n2", threads=1)
+    builder.trial("of an earlier sweep file", host="n9")
     rows = {
-        name: (values, n) for name, values, n in settings.environment(scan(builder.write()).trials).collect().rows()
+        name: (values, n) for name, values, n in settings.environment(scan(builder.write()).results).collect().rows()
     }
     assert rows["host"] == (["n1", "n2"], 2)
     assert rows["threads"] == (["1"], 1)
