@@ -87,6 +87,8 @@ def _check(scores: Scores, masks: Masks, criterion: str) -> None:
     if missing := [name for name in masks if name not in scores]:
         raise ValueError(f"{criterion}.score left out {', '.join(missing)}: every prunable weight needs a score")
     for name, mask in masks.items():
+        if not isinstance(scores[name], torch.Tensor):
+            raise ValueError(f"{criterion}.score gave {name} a {type(scores[name]).__name__}: expected a tensor")
         if scores[name].shape != mask.shape:
             raise ValueError(
                 f"{criterion}.score gave {name} shape {tuple(scores[name].shape)}: expected {tuple(mask.shape)}"

@@ -152,6 +152,11 @@ def test_missing_scores_are_refused_with_the_layers_names() -> None:
         run(lambda private, data, generator: {"hidden.0.weight": ones(private)["hidden.0.weight"]})
 
 
+def test_scores_that_are_no_tensors_are_refused_with_layer_and_type() -> None:
+    with pytest.raises(ValueError, match=r"gave hidden\.1\.weight a list: expected a tensor"):
+        run(lambda private, data, generator: ones(private) | {"hidden.1.weight": [1.0]})
+
+
 def test_scores_of_another_shape_are_refused_with_both_shapes() -> None:
     with pytest.raises(ValueError, match=r"gave hidden\.1\.weight shape \(20, 15\): expected \(15, 20\)"):
         run(lambda private, data, generator: ones(private) | {"hidden.1.weight": torch.ones(20, 15)})
