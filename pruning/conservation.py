@@ -114,8 +114,3 @@ def critical_compression(prune_to: Callable[[Decimal], Masks], densities: Iterab
             break
         critical = float(1 / density)
     return critical
-
-
-def rounds_needed(collapses: Callable[[int], bool], candidates: Iterable[int]) -> int | None:
-    """The smallest of the candidate numbers of rounds with which nothing collapses; None if there is none."""
-    return next((number for number in sorted(candidates) if not collapses(number)), None)

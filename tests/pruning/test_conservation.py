@@ -15,7 +15,6 @@ from pruning.conservation import (
     cut_over_flow,
     layer_scores,
     maximal_compression,
-    rounds_needed,
     straight_pairs,
     unit_scores,
 )
@@ -151,11 +150,8 @@ def test_synflow_with_enough_rounds_reaches_95_percent_of_maximal_compression(ba
     model = small_vgg(batch_norm)
     target = 0.95 * maximal_compression(full_masks(model))
     density = canonical_density("compression_ratio", round(target, 3))
-    needed = rounds_needed(
-        lambda number: bool(collapsed_layers(pruned(model, density, number).masks)), [1, 10, 30, 100, 300, 1000]
-    )
-    assert needed is not None
-    assert needed > 1
+    assert collapsed_layers(pruned(model, density, 1).masks)
+    assert any(not collapsed_layers(pruned(model, density, number).masks) for number in (10, 30, 100, 300, 1000))
 
 
 def test_critical_compression_is_the_last_before_the_first_collapse() -> None:
