@@ -7,15 +7,18 @@ model and, innermost, the scores of one-shot criteria, which serve every density
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
 
 from orchestrator.errors import BadInput
 from orchestrator.sources import UserCode
 from orchestrator.sweep import DatasetSpec, ModelSpec, PrunerSpec, SeedSpec, Sweep, TrainingSpec
-from pruning.table import CUSTOM, PRUNERS
+from pruning.density import canonical_density
+from pruning.table import ALL_PRUNERS, CUSTOM
 from training.config import (
     DatasetConfig,
+    LevelsConfig,
     ModelConfig,
     PrunerConfig,
     Seeds,
@@ -23,6 +26,10 @@ from training.config import (
     TrialConfig,
     options_text,
 )
+from training.levels import check_levels
+
+IMP_CUT = 0.2
+"""Fraction of the weights left that each level of iterative magnitude pruning removes (Frankle and Carbin 2019)."""
 
 
 def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
@@ -39,40 +46,105 @@ def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
         for name in spec.name
     ]
     seeds = list(_seeds(sweep.seed))
-    pruners = list(dict.fromkeys(pruner for spec in sweep.pruner for pruner in _pruners(spec, user_code)))
+    pruners = list(
+        dict.fromkeys(one for spec in sweep.pruner for one in _pruners(spec, user_code, smallest=min(densities)))
+    )
     trainings = list(dict.fromkeys(_trainings(sweep.training)))
-    for dataset, model, seed, pruner, training, density in product(
-        datasets, models, seeds, pruners, trainings, densities
+    trained = [
+        (pruner.config, training, _levels(pruner, training)) for pruner, training in product(pruners, trainings)
+    ]
+    for dataset, model, seed, (pruner, training, levels), density in product(
+        datasets, models, seeds, trained, densities
     ):
-        yield TrialConfig(dataset=dataset, model=model, pruner=pruner, density=density, seeds=seed, training=training)
+        yield TrialConfig(
+            dataset=dataset,
+            model=model,
+            pruner=pruner,
+            density=density,
+            seeds=seed,
+            training=training,
+            levels=levels,
+        )
 
 
-def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
+@dataclass(frozen=True, kw_only=True)
+class _Pruner:
+    """A pruner as asked for, before it meets a recipe."""
+
+    config: PrunerConfig
+    levels: LevelsConfig
+    pre_epochs: int | None
+    """None: as many as the recipe has."""
+
+
+def _pruners(spec: PrunerSpec, user_code: UserCode, smallest: Decimal) -> Iterator[_Pruner]:
     for name in spec.name:
-        entry = PRUNERS.get(name, CUSTOM)
-        axes: tuple[Iterable, ...] = (
-            spec.schedule,
+        entry = ALL_PRUNERS.get(name, CUSTOM)
+        default_schedule = {"cut": IMP_CUT} if entry.trains_first and spec.levels is None else "exponential"
+        how: tuple[Iterable, ...] = (
+            spec.schedule or [default_schedule],
             spec.iterations or [entry.iterations],
             spec.scope,
             spec.mode or [entry.mode],
             spec.score_dtype or [entry.score_dtype],
             spec.ablation,
         )
-        for schedule, iterations, scope, mode, score_dtype, ablation in product(*axes):
-            yield PrunerConfig(
+        when: tuple[Iterable, ...] = (
+            spec.pre_epochs or [None if entry.trains_first else 0],
+            spec.levels or [1],
+            spec.rewind or ["weights" if entry.trains_first else "none"],
+            spec.rewind_step,
+            spec.fine_tune_epochs,
+        )
+        for (schedule, iterations, scope, mode, score_dtype, ablation), (pre_epochs, *rest) in product(
+            product(*how), product(*when)
+        ):
+            num_levels, rewind, rewind_step, fine_tune_epochs = rest
+            stops = None if isinstance(schedule, str) else _stops(schedule, smallest)
+            # a list of stops has as many rounds (or levels, where the network is trained in between) as stops above
+            # the target, and one more to it
+            if stops is not None and pre_epochs != 0:
+                num_levels = len(stops) + 1
+            elif stops is not None:
+                iterations = len(stops) + 1
+            config = PrunerConfig(
                 name=name,
                 options=_options(spec),
                 source_hash=user_code.content_hash(name, spec.options),
-                # a list of stops has as many rounds as stops above the target, and one more to it
-                iterations=len(schedule) + 1 if isinstance(schedule, list) else iterations,
-                schedule=",".join(f"{Decimal(str(stop)):f}" for stop in schedule)
-                if isinstance(schedule, list)
-                else schedule,
+                iterations=iterations,
+                schedule=schedule if stops is None else ",".join(f"{stop:f}" for stop in stops) or "exponential",
                 scope=scope if isinstance(scope, str) else _layer_map(scope),
                 mode=mode,
                 score_dtype=score_dtype,
                 ablation=ablation,
             )
+            levels = LevelsConfig(
+                levels=num_levels, rewind=rewind, rewind_step=rewind_step, fine_tune_epochs=fine_tune_epochs
+            )
+            yield _Pruner(config=config, levels=levels, pre_epochs=pre_epochs)
+
+
+def _stops(schedule: list[float] | dict[str, float], smallest: Decimal) -> list[Decimal]:
+    """The densities to stop at: as listed, or those that cutting a fraction again and again gives above `smallest`."""
+    if isinstance(schedule, list):
+        return [Decimal(str(stop)) for stop in schedule]
+    kept = 1 - Decimal(str(schedule["cut"]))
+    stops: list[Decimal] = []
+    density = canonical_density("density", kept)
+    while density > smallest:
+        stops.append(density)
+        density = canonical_density("density", density * kept)
+    return stops
+
+
+def _levels(pruner: _Pruner, training: TrainingConfig) -> LevelsConfig:
+    """The levels of a pruner under a recipe. Raises BadInput where they contradict it."""
+    levels = replace(pruner.levels, pre_epochs=training.epochs if pruner.pre_epochs is None else pruner.pre_epochs)
+    try:
+        check_levels(levels, training.epochs)
+    except ValueError as error:
+        raise BadInput(f"pruner {pruner.config.name}: {error}") from None
+    return levels
 
 
 def _layer_map(densities: dict[str, float]) -> str:

@@ -8,7 +8,7 @@ million ids cost seconds. Points that must give equal results are first folded i
   rounds, under any schedule;
 - a criterion that does not run the network scores the same in either mode and precision;
 - a schedule's stops beyond the target density are not visited;
-- with one round the schedule has no densities to choose.
+- with one round, and one level of training and pruning, the schedule has no densities to choose.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from decimal import Decimal
 from functools import lru_cache
 
 from pruning.schedules import SCHEDULES, stops_above
-from pruning.table import CUSTOM, PRUNERS
-from training.config import DENSE_PRUNER, NUMERICS_VERSION, PrunerConfig, TrialConfig
+from pruning.table import ALL_PRUNERS, CUSTOM
+from training.config import DENSE_PRUNER, NUMERICS_VERSION, LevelsConfig, PrunerConfig, TrialConfig
 
 DENSE = PrunerConfig(name=DENSE_PRUNER)
 
 
 def trial_id(config: TrialConfig) -> str:
     """32 hexadecimal digits that stand for the configuration and the numerics version."""
-    parts = (config.dataset, config.model, config.pruner, config.seeds, config.training)
+    parts = (config.dataset, config.model, config.pruner, config.seeds, config.training, config.levels)
     text = "\n".join([str(NUMERICS_VERSION), str(config.density), *(part.fragment for part in parts)])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -35,28 +35,36 @@ def trial_id(config: TrialConfig) -> str:
 def fold(config: TrialConfig) -> tuple[TrialConfig, str]:
     """The configuration that stands for all that must give its result, and why it is another one ("" if it is not)."""
     if config.density == 1:
-        dense = replace(config, pruner=DENSE, seeds=replace(config.seeds, prune=0))
+        dense = replace(config, pruner=DENSE, levels=LevelsConfig(), seeds=replace(config.seeds, prune=0))
         return dense, "dense: at density 1 the pruner cannot matter"
-    pruner, reason = _fold_pruner(config.pruner, config.density)
-    return (replace(config, pruner=pruner), reason) if reason else (config, "")
+    pruner, levels, reason = _fold_pruner(config.pruner, config.levels, config.density)
+    return (replace(config, pruner=pruner, levels=levels), reason) if reason else (config, "")
 
 
 @lru_cache(maxsize=4096)
-def _fold_pruner(pruner: PrunerConfig, density: Decimal) -> tuple[PrunerConfig, str]:
-    entry = PRUNERS.get(pruner.name, CUSTOM)
+def _fold_pruner(
+    pruner: PrunerConfig, levels: LevelsConfig, density: Decimal
+) -> tuple[PrunerConfig, LevelsConfig, str]:
+    entry = ALL_PRUNERS.get(pruner.name, CUSTOM)
     folded, reasons = pruner, []
     if not entry.reads_network and (folded.mode, folded.score_dtype) != ("eval", "float32"):
         folded = replace(folded, mode="eval", score_dtype="float32")
         reasons.append(f"{pruner.name} does not run the network: its mode and precision cannot matter")
+    trains_between = levels.levels > 1
     if not entry.rescores and folded.iterations > 1:
         folded = replace(folded, iterations=1)
         reasons.append(f"{pruner.name} scores the same in every round: one round serves all")
-    elif folded.schedule not in SCHEDULES and folded.iterations > 1:
+    if folded.schedule not in SCHEDULES and (trains_between or folded.iterations > 1):
         stops = stops_above(folded.schedule, density)
-        if len(stops) + 1 != folded.iterations:
-            folded = replace(folded, schedule=",".join(f"{stop:f}" for stop in stops), iterations=len(stops) + 1)
+        num_stops = levels.levels if trains_between else folded.iterations
+        if len(stops) + 1 != num_stops:
+            folded = replace(folded, schedule=",".join(f"{stop:f}" for stop in stops) or "exponential")
+            if trains_between:
+                levels = replace(levels, levels=len(stops) + 1)
+            else:
+                folded = replace(folded, iterations=len(stops) + 1)
             reasons.append("stops of a schedule beyond the target are not visited")
-    if folded.iterations == 1 and folded.schedule != "exponential":
+    if folded.iterations == levels.levels == 1 and folded.schedule != "exponential":
         folded = replace(folded, schedule="exponential")
         reasons.append("one round has no schedule")
-    return folded, "; ".join(reasons)
+    return folded, levels, "; ".join(reasons)

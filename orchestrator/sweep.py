@@ -28,7 +28,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 from models.table import MODELS
 from orchestrator.errors import did_you_mean
 from pruning.density import DensityUnit, canonical_density
-from pruning.table import PRUNERS
+from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS, PRUNERS
 from training.config import DENSE_PRUNER
 from training.datasets.table import DATASETS
 
@@ -189,15 +189,23 @@ class PrunerSpec(_Choice):
     """A pruner with axes of its own. What is left out takes the pruner's defaults (`prunesweep show pruners`)."""
 
     kind = "pruner"
-    known = PRUNERS
+    known = ALL_PRUNERS
 
     iterations: Axis[Annotated[int, Field(ge=1, le=100_000)]] | None = None
     """Rounds of scoring and pruning."""
-    schedule: Annotated[
-        Axis[Literal["exponential", "linear"] | list[Annotated[float, Field(gt=0, lt=1)]]],
-        BeforeValidator(_lone_list_is_one_schedule),
-    ] = ["exponential"]
-    """Densities between the first and the last round: exponential, linear, or the densities to stop at, falling."""
+    schedule: (
+        Annotated[
+            Axis[
+                Literal["exponential", "linear"]
+                | list[Annotated[float, Field(gt=0, lt=1)]]
+                | dict[Literal["cut"], Annotated[float, Field(gt=0, lt=1)]]
+            ],
+            BeforeValidator(_lone_list_is_one_schedule),
+        ]
+        | None
+    ) = None
+    """Densities between the first and the last round (or level, with several): exponential unless given, linear, the
+    densities to stop at, falling, or {cut: 0.2} to remove a fifth of what is left each time."""
     scope: Axis[Literal["global", "local"] | dict[str, Annotated[float, Field(ge=0, le=1)]]] = ["global"]
     """global: all layers ranked together; local: the same density in every layer; {layer: density} fixes the density of
     the layers named (first, last, or as the model names them) and ranks the others together."""
@@ -207,17 +215,45 @@ class PrunerSpec(_Choice):
     """Precision of scoring."""
     ablation: Axis[Literal["none", "shuffle", "reinitialise", "invert"]] = ["none"]
     """shuffle the mask inside each layer, reinitialise the weights after pruning, or invert the scores."""
+    pre_epochs: Axis[Annotated[int, Field(ge=0, le=1_000_000)]] | None = None
+    """Epochs to train before each pruning; 0, pruning at initialisation, except for imp: the whole recipe."""
+    levels: Axis[Annotated[int, Field(ge=1, le=10_000)]] | None = None
+    """Times that training and pruning take turns; the schedule leads from level to level."""
+    rewind: Axis[Literal["none", "weights", "lr"]] | None = None
+    """After a pruning, go back to rewind_step: weights, BatchNorm and optimizer, or only the learning rate."""
+    rewind_step: Axis[Annotated[int, Field(ge=0, le=10**12)]] = [0]
+    """Optimizer steps of the recipe to rewind to; 0 is the initialisation."""
+    fine_tune_epochs: Axis[Annotated[int, Field(ge=0, le=1_000_000)]] = [0]
+    """Epochs after each pruning where nothing is rewound; 0: what the recipe has left."""
 
     @model_validator(mode="after")
     def _schedules_are_sound(self) -> PrunerSpec:
-        spelled_out = [one for one in self.schedule if isinstance(one, list)]
+        spelled_out = [one for one in self.schedule or [] if not isinstance(one, str)]
         for stops in spelled_out:
-            if not stops or any(a <= b for a, b in pairwise(stops)):
+            if isinstance(stops, list) and (not stops or any(a <= b for a, b in pairwise(stops))):
                 raise PydanticCustomError("schedule", "a list of densities to stop at falls from round to round")
-        if self.iterations is not None and len(spelled_out) == len(self.schedule):
+        if not spelled_out or len(spelled_out) < len(self.schedule or []):
+            return self
+        trains = self.pre_epochs or any(name in PRUNERS and PRUNERS[name].trains_first for name in self.name)
+        counted, what = ("levels", self.levels) if trains else ("iterations", self.iterations)
+        if what is not None:
             raise PydanticCustomError(
-                "schedule", "iterations is set, but a list of densities has as many rounds as it says: remove one"
+                "schedule",
+                "{counted} is set, but a list of densities has as many rounds as it says: remove one",
+                {"counted": counted},
             )
+        return self
+
+    @model_validator(mode="after")
+    def _dynamic_pruners_have_no_rounds(self) -> PrunerSpec:
+        given = sorted(self.model_fields_set - {"name"} - set(self.options))
+        for name in self.name:
+            if name in DYNAMIC_PRUNERS and given:
+                raise PydanticCustomError(
+                    "during_training",
+                    "{name} changes its masks while the network trains and has no {key}: remove the key",
+                    {"name": name, "key": given[0], "at": given[0]},
+                )
         return self
 
 
@@ -343,4 +379,4 @@ class Sweep(_Strict):
         return list(dict.fromkeys(canonical_density(unit, value) for value in getattr(self, unit)))
 
 
-assert DENSE_PRUNER not in PRUNERS, "the dense trial's pruner name must stay free"
+assert DENSE_PRUNER not in ALL_PRUNERS, "the dense trial's pruner name must stay free"

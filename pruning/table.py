@@ -1,6 +1,6 @@
 """The pruners that ship, by name. Nothing here imports torch: a class is loaded when a trial needs it.
 
-A new pruner is one file in `criteria/` and one entry here. A user's own is `package.module:Name` in a sweep file and
+A new pruner is one file in `criteria/`, or in `dynamic/` if it acts during training, and one entry here. A user's own is `package.module:Name` in a sweep file and
 takes `CUSTOM`'s settings unless the file says otherwise.
 """
 
@@ -32,6 +32,9 @@ class PrunerEntry:
     """Dtype of the copy that is scored."""
     options: tuple[str, ...] = ()
     """Names of the constructor's arguments."""
+    trains_first: bool = False
+    """Whether the network is trained by the whole recipe before each pruning and then rewound, unless a file says
+    otherwise."""
 
 
 PRUNERS: dict[str, PrunerEntry] = {
@@ -172,7 +175,50 @@ PRUNERS: dict[str, PrunerEntry] = {
         mode="train",
         options=("eps", "passes"),
     ),
+    "imp": PrunerEntry(
+        target="pruning.criteria.magnitude:Magnitude",
+        score="|θ| after training, weights rewound",
+        needs="training before each pruning",
+        source="Frankle and Carbin 2019; Frankle et al. 2020",
+        rescores=False,
+        reads_network=False,
+        trains_first=True,
+    ),
 }
+"""Pruners with a score (`pruning.criteria`)."""
+
+DYNAMIC_PRUNERS: dict[str, PrunerEntry] = {
+    "gmp": PrunerEntry(
+        target="pruning.dynamic.gmp:Gmp",
+        score="|θ| during training, sparsity on a cubic",
+        needs="training",
+        source="Zhu and Gupta 2017, eq. 1",
+        rescores=False,
+        reads_network=False,
+        options=("begin", "end", "every"),
+    ),
+    "set": PrunerEntry(
+        target="pruning.dynamic.set:Set",
+        score="drops low |θ|, grows at random, during training",
+        needs="training",
+        source="Mocanu et al. 2018",
+        rescores=False,
+        reads_network=False,
+        options=("drop", "every", "stop", "distribution"),
+    ),
+    "rigl": PrunerEntry(
+        target="pruning.dynamic.rigl:RigL",
+        score="drops low |θ|, grows high |∂L/∂θ|, during training",
+        needs="training, dense gradients",
+        source="Evci et al. 2020, alg. 1",
+        rescores=False,
+        reads_network=False,
+        options=("drop", "every", "stop", "distribution"),
+    ),
+}
+"""Pruners whose masks change while the network trains (`pruning.dynamic`). They have no rounds, scope or ablation."""
+
+ALL_PRUNERS = PRUNERS | DYNAMIC_PRUNERS
 
 CUSTOM = PrunerEntry(
     target="",

@@ -81,6 +81,22 @@ class PrunerConfig(Named):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelsConfig(Component):
+    """Training before and between prunings (`training.levels`). By default there is none: pruning at initialisation."""
+
+    pre_epochs: int = 0
+    """Epochs trained before each pruning, at most the recipe's; 0: the network is pruned as initialised."""
+    levels: int = 1
+    """Times that training and pruning take turns, at least 1; the pruner's schedule then says how far each prunes."""
+    rewind: str = "none"
+    """Where training goes on after a pruning: "none", "weights" or "lr" (`training.levels`)."""
+    rewind_step: int = 0
+    """Optimizer steps of the recipe to rewind to, >= 0; 0 is the initialisation."""
+    fine_tune_epochs: int = 0
+    """Epochs after each pruning where nothing is rewound; 0: what the recipe has left."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Seeds(Component):
     """Where randomness comes from. Usually one number three times; split to vary one source alone."""
 
@@ -125,6 +141,7 @@ class TrialConfig:
     """Fraction of prunable weights kept, canonical (`pruning.density.canonical_density`)."""
     seeds: Seeds
     training: TrainingConfig
+    levels: LevelsConfig = LevelsConfig()
 
     def to_json(self) -> str:
         """The configuration as JSON; `from_json` reads it back equal."""
@@ -142,4 +159,5 @@ class TrialConfig:
             density=Decimal(fields["density"]),
             seeds=Seeds(**fields["seeds"]),
             training=TrainingConfig(**training),
+            levels=LevelsConfig(**fields["levels"]),
         )

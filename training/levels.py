@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from pruning.schedules import densities_by_round
-from training.config import PrunerConfig, TrialConfig
+from training.config import LevelsConfig, TrialConfig
 
 REWINDS = ("none", "weights", "lr")
 
@@ -34,11 +34,11 @@ class Stretch:
     """What the pruning at its end leaves; None for the last stretch."""
 
 
-def level_densities(pruner: PrunerConfig, density: Decimal) -> list[Decimal]:
-    """Density after each level: the schedule's, where the network is trained in between, else one level."""
-    if pruner.pre_epochs == 0:
-        return [density]
-    return densities_by_round(pruner.schedule, density, pruner.levels)
+def level_densities(config: TrialConfig) -> list[Decimal]:
+    """Density after each level: the schedule's. With one level the schedule is that of its scoring rounds."""
+    if config.levels.levels == 1:
+        return [config.density]
+    return densities_by_round(config.pruner.schedule, config.density, config.levels.levels)
 
 
 def stretches(config: TrialConfig, steps_per_epoch: int) -> list[Stretch]:
@@ -46,48 +46,57 @@ def stretches(config: TrialConfig, steps_per_epoch: int) -> list[Stretch]:
 
     Raises ValueError for settings that contradict each other.
     """
-    pruner, epochs = config.pruner, config.training.epochs
-    check_levels(pruner, epochs)
-    if pruner.pre_epochs and pruner.rewind == "weights" and pruner.rewind_step > pruner.pre_epochs * steps_per_epoch:
+    levels, epochs = config.levels, config.training.epochs
+    check_levels(levels, epochs)
+    before, end = levels.pre_epochs * steps_per_epoch, epochs * steps_per_epoch
+    if levels.rewind != "none" and levels.rewind_step > before:
         raise ValueError(
-            f"rewind_step {pruner.rewind_step}: the first stretch has {pruner.pre_epochs * steps_per_epoch} steps "
-            f"({pruner.pre_epochs} epochs of {steps_per_epoch}); rewind to one of them"
+            f"rewind_step {levels.rewind_step}: training before the first pruning has {before} steps "
+            f"({levels.pre_epochs} epochs of {steps_per_epoch}); rewind to one of them"
         )
-    before, end = pruner.pre_epochs * steps_per_epoch, epochs * steps_per_epoch
     found: list[Stretch] = []
     start, stop = 0, before
-    for level, density in enumerate(level_densities(pruner, config.density)):
+    for level, density in enumerate(level_densities(config)):
         found.append(Stretch(level=level, start_step=start, stop_step=stop, density=density))
-        if pruner.rewind == "none":
-            extra = pruner.fine_tune_epochs * steps_per_epoch
-            start, stop = stop, stop + extra if extra else max(end, stop)
+        if levels.rewind != "none":
+            start, stop = levels.rewind_step, before
+        elif levels.fine_tune_epochs:
+            start, stop = stop, stop + levels.fine_tune_epochs * steps_per_epoch
         else:
-            start, stop = pruner.rewind_step, before
-    last_stop = end if pruner.rewind != "none" else stop
-    found.append(Stretch(level=len(found), start_step=start, stop_step=last_stop, density=None))
+            start, stop = stop, end
+    if levels.rewind != "none":
+        stop = end
+    found.append(Stretch(level=len(found), start_step=start, stop_step=stop, density=None))
     return found
 
 
-def check_levels(pruner: PrunerConfig, epochs: int) -> None:
-    """Raise ValueError where a pruner's settings of training between prunings contradict each other or the recipe."""
-    if pruner.rewind not in REWINDS:
-        raise ValueError(f"rewind {pruner.rewind!r}: expected one of {', '.join(REWINDS)}")
-    if pruner.pre_epochs == 0:
-        if pruner.levels != 1 or pruner.rewind != "none" or pruner.rewind_step or pruner.fine_tune_epochs:
+def check_levels(levels: LevelsConfig, epochs: int) -> None:
+    """Raise ValueError where settings of training between prunings contradict each other or the recipe."""
+    if levels.rewind not in REWINDS:
+        raise ValueError(f"rewind {levels.rewind!r}: expected one of {', '.join(REWINDS)}")
+    if levels.pre_epochs == 0:
+        if levels != LevelsConfig():
             raise ValueError(
                 "levels, rewind, rewind_step and fine_tune_epochs say what happens between trainings: "
                 "set pre_epochs, the epochs trained before each pruning, or remove them"
             )
         return
-    if pruner.pre_epochs > epochs:
-        raise ValueError(f"pre_epochs {pruner.pre_epochs}: the recipe ends after {epochs} epochs; train at most those")
-    if pruner.rewind == "none":
-        if pruner.rewind_step:
-            raise ValueError(f"rewind_step {pruner.rewind_step} is not used: set rewind to weights or lr")
-        if not pruner.fine_tune_epochs and (pruner.pre_epochs == epochs or pruner.levels > 1):
+    if levels.pre_epochs > epochs:
+        raise ValueError(f"pre_epochs {levels.pre_epochs}: the recipe ends after {epochs} epochs; train at most those")
+    if levels.rewind == "none":
+        if levels.rewind_step:
+            raise ValueError(f"rewind_step {levels.rewind_step} is not used: set rewind to weights or lr")
+        if not levels.fine_tune_epochs and (levels.pre_epochs == epochs or levels.levels > 1):
             raise ValueError(
-                f"after {pruner.pre_epochs} of {epochs} epochs and a pruning nothing says how long to train on: set "
-                "fine_tune_epochs, or rewind to weights or lr"
+                f"pre_epochs {levels.pre_epochs} of {epochs} and {levels.levels} levels do not say how long to train "
+                "after a pruning: set fine_tune_epochs, or rewind to weights or lr"
             )
-    elif pruner.fine_tune_epochs:
-        raise ValueError(f"fine_tune_epochs {pruner.fine_tune_epochs} is not used: rewound training ends with the recipe")
+    elif levels.fine_tune_epochs:
+        raise ValueError(
+            f"fine_tune_epochs {levels.fine_tune_epochs} is not used: rewound training ends where the recipe ends"
+        )
+
+
+def round_schedule(config: TrialConfig) -> str:
+    """Schedule of the scoring rounds inside a level: exponential where the pruner's schedule leads from level to level."""
+    return config.pruner.schedule if config.levels.levels == 1 else "exponential"

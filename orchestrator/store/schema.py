@@ -31,6 +31,11 @@ CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("mode", pa.string()),
     ("score_dtype", pa.string()),
     ("ablation", pa.string()),
+    ("pre_epochs", pa.int64()),  # trained before each pruning; 0: pruned at initialisation
+    ("levels", pa.int64()),  # times that training and pruning take turns
+    ("rewind", pa.string()),  # after a pruning: "none", "weights" or "lr"
+    ("rewind_step", pa.int64()),
+    ("fine_tune_epochs", pa.int64()),
     ("density", pa.float64()),
     ("density_literal", pa.string()),
     ("seed_init", pa.int64()),
@@ -100,7 +105,8 @@ TRIALS = pa.schema(
 EPOCHS = pa.schema(
     [
         *_KEY,
-        ("epoch", pa.int64()),  # 1 is the first; 0 alone where nothing was trained
+        ("level", pa.int64()),  # prunings that lie behind the epoch; the last level is what the trial reports
+        ("epoch", pa.int64()),  # of the recipe, 1 is the first; 0 alone where nothing was trained
         ("lr", pa.float64()),
         ("train_loss", pa.float64()),
         ("validation_loss", pa.float64()),

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.errors import BadInput
 from orchestrator.expand import expand
 from orchestrator.sources import UserCode
 from orchestrator.sweepfile import parse_sweep
-from training.config import TrialConfig
+from training.config import LevelsConfig, TrialConfig
 
 
 def grid(**lines: str) -> list[TrialConfig]:
     keys = {"name": "g", "dataset": "digits", "model": "mlp", "pruner": "random", "sparsity": "0.9"}
     keys |= {"training": "{epochs: 1}"} | lines
-    text = "\n".join(f"{key}: {value}" for key, value in keys.items())
+    text = "\n".join(f"{key}: {value}" for key, value in keys.items() if value)
     return list(expand(parse_sweep(text, name="g.yaml", folder=Path()).sweep, UserCode(Path())))
 
 
@@ -49,6 +51,58 @@ def test_a_schedule_can_be_spelled_out() -> None:
     assert {(p.pruner.schedule, p.pruner.iterations) for p in points} == {("0.5,0.2", 3)}
     both = grid(pruner="{name: synflow, iterations: 9, schedule: [linear, [0.5, 0.25]]}")
     assert [(p.pruner.schedule, p.pruner.iterations) for p in both] == [("linear", 9), ("0.5,0.25", 3)]
+
+
+def test_cutting_a_fraction_again_and_again_spells_out_the_stops() -> None:
+    points = grid(pruner="{name: snip, schedule: {cut: 0.2}}", density="[0.6, 0.5]", sparsity="")
+    assert [(p.pruner.schedule, p.pruner.iterations) for p in points] == [("0.8,0.64,0.512", 4)] * 2
+    (small,) = grid(pruner="{name: snip, schedule: {cut: 0.2}}", density="0.01", sparsity="")
+    assert small.pruner.iterations == 21  # 0.8^20 = 0.0115 is the last stop above 0.01
+
+
+def test_levels_are_axes_of_the_pruner() -> None:
+    points = grid(
+        pruner="{name: magnitude, pre_epochs: [0, 2], levels: 1, fine_tune_epochs: 0}", training="{epochs: 3}"
+    )
+    assert [p.levels for p in points] == [LevelsConfig(), LevelsConfig(pre_epochs=2)]
+    (listed,) = grid(
+        pruner="{name: snip, pre_epochs: 2, rewind: lr, rewind_step: 7, schedule: [0.5, 0.2]}", training="{epochs: 3}"
+    )
+    assert listed.levels == LevelsConfig(pre_epochs=2, levels=3, rewind="lr", rewind_step=7)
+    assert listed.pruner.iterations == 1
+
+
+def test_imp_trains_the_whole_recipe_prunes_a_fifth_and_rewinds() -> None:
+    points = grid(pruner="imp", density="0.512", sparsity="", training="{epochs: [3, 4]}")
+    assert [p.levels for p in points] == [
+        LevelsConfig(pre_epochs=epochs, levels=3, rewind="weights") for epochs in (3, 4)
+    ]
+    assert {p.pruner.schedule for p in points} == {"0.8,0.64"}
+    (five,) = grid(pruner="{name: imp, levels: 5, rewind_step: 10}")
+    assert (five.levels.levels, five.levels.rewind_step, five.pruner.schedule) == (5, 10, "exponential")
+
+
+@pytest.mark.parametrize(
+    ("pruner", "complaint"),
+    [
+        ("{name: snip, levels: 3}", "set pre_epochs"),
+        ("{name: snip, rewind: weights}", "set pre_epochs"),
+        ("{name: snip, pre_epochs: 9}", "the recipe ends after 1 epochs"),
+        ("{name: snip, pre_epochs: 1}", "do not say how long to train after a pruning: set fine_tune_epochs"),
+        ("{name: snip, pre_epochs: 1, rewind_step: 3, fine_tune_epochs: 1}", "set rewind to weights or lr"),
+        ("{name: snip, pre_epochs: 1, rewind: lr, fine_tune_epochs: 1}", "is not used: rewound training ends"),
+    ],
+)
+def test_levels_that_contradict_the_recipe_are_refused_naming_the_pruner(pruner: str, complaint: str) -> None:
+    with pytest.raises(BadInput, match=f"pruner snip: .*{complaint}"):
+        grid(pruner=pruner)
+
+
+def test_pruners_that_act_during_training_have_options_but_no_rounds() -> None:
+    (point,) = grid(pruner="{name: rigl, every: 10, drop: 0.2}")
+    assert point.pruner.kwargs == {"drop": 0.2, "every": 10}
+    with pytest.raises(BadInput, match="gmp changes its masks while the network trains and has no scope"):
+        grid(pruner="{name: gmp, scope: local}")
 
 
 def test_layers_can_have_a_density_of_their_own() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator import identity
 from orchestrator.identity import fold, trial_id
 from pruning.density import canonical_density
-from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
+from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 
 CONFIG = TrialConfig(
     dataset=DatasetConfig(name="digits"),
@@ -46,6 +46,8 @@ def test_an_id_is_stable_across_versions_of_python_and_of_ours() -> None:
         replace(CONFIG, training=replace(CONFIG.training, epochs=16)),
         replace(CONFIG, training=replace(CONFIG.training, weight_decay=1e-4)),
         replace(CONFIG, training=replace(CONFIG.training, lr_drops=(10,))),
+        replace(CONFIG, levels=LevelsConfig(pre_epochs=3)),
+        replace(CONFIG, levels=LevelsConfig(rewind_step=3)),
     ],
 )
 def test_every_field_that_can_change_a_result_changes_the_id(other: TrialConfig) -> None:
@@ -112,3 +114,25 @@ def test_folding_twice_is_folding_once(seeds: Seeds) -> None:
     for density in (Decimal(1), Decimal("0.5")):
         once, _ = fold(replace(CONFIG, seeds=seeds, density=density))
         assert fold(once)[0] == once
+
+
+def test_stops_beyond_the_target_are_levels_that_are_not_visited() -> None:
+    imp = replace(
+        CONFIG,
+        pruner=PrunerConfig(name="imp", schedule="0.8,0.64,0.512", mode="eval"),
+        levels=LevelsConfig(pre_epochs=15, levels=4, rewind="weights"),
+    )
+    ids = set()
+    for density, schedule, levels in [("0.6", "0.8,0.64", 3), ("0.64", "0.8", 2), ("0.8", "exponential", 1)]:
+        folded, reason = fold(replace(imp, density=Decimal(density)))
+        assert (folded.pruner.schedule, folded.levels.levels) == (schedule, levels)
+        assert "stops of a schedule beyond the target are not visited" in reason
+        assert folded.levels.rewind == "weights"
+        assert fold(folded) == (folded, "")
+        ids.add(trial_id(folded))
+    assert len(ids) == 3
+
+
+def test_the_dense_baseline_has_no_levels() -> None:
+    imp = replace(CONFIG, pruner=PrunerConfig(name="imp"), levels=LevelsConfig(pre_epochs=15, rewind="weights"))
+    assert fold(replace(imp, density=Decimal(1)))[0] == fold(replace(CONFIG, density=Decimal(1)))[0]
