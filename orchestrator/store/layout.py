@@ -4,6 +4,8 @@
     DIR/points/<sweep name>.parquet                     the grid of a sweep's latest version
     DIR/sweeps/<sweep hash>.yaml, .json                 the sweep file verbatim, and where it came from
     DIR/runs/<run id>/                                  a run's plan and start markers; removed when the run ends
+    DIR/checkpoints/<key>/                              where a long trial goes on; removed when it is committed
+    DIR/prefixes/<key>/                                 training that trials share; removed when nothing is left to run
 
 Locally a file is written under a temporary name, flushed to disk and renamed; object stores publish a PUT atomically.
 """
@@ -70,8 +72,17 @@ class Store:
 
     def read_text(self, *parts: str) -> str:
         """The text of a published file."""
+        return self.read_bytes(*parts).decode()
+
+    def read_bytes(self, *parts: str) -> bytes:
+        """The content of a published file. Raises OSError where there is none."""
         with self.filesystem.open_input_stream(self.path(*parts)) as stream:
-            return bytes(stream.read()).decode()
+            return bytes(stream.read())
+
+    def remove(self, *parts: str) -> None:
+        """Delete a file; nothing happens where there is none."""
+        if self.exists(*parts):
+            self.filesystem.delete_file(self.path(*parts))
 
     def remove_folder(self, *parts: str) -> None:
         """Delete a folder and what is in it; nothing happens where there is none."""

@@ -1,0 +1,68 @@
+"""Masks that change while the network trains: what the training loop does for a dynamic pruner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import torch
+from torch import Tensor, nn
+
+from pruning.dynamic.contract import DynamicPruner, Moment
+from pruning.masks import Masks, count_kept
+from pruning.prunable import prunable_weights
+from pruning.prune import Round
+from training.seeds import generator
+
+
+class MovingMasks:
+    """A dynamic pruner at work on one network. Its randomness depends on (seed, step) alone, so it can be taken up."""
+
+    def __init__(self, pruner: DynamicPruner, *, density: Decimal, num_steps: int, seed: int) -> None:
+        self._pruner, self._density, self._num_steps, self._seed = pruner, density, num_steps, seed
+        self.replaces_step = pruner.replaces_step
+        """Whether masks change instead of the optimizer's step."""
+        self.rounds: list[Round] = []
+        """One for every change: how many weights were dropped, by magnitude."""
+
+    def start(self, model: nn.Module) -> Masks:
+        """The masks that training starts with."""
+        weights = prunable_weights(model)
+        device = next(iter(weights.values())).device
+        return self._pruner.start(weights, self._density, generator(self._seed, "moving masks", device))
+
+    def is_due(self, step: int) -> bool:
+        """Whether masks change with step `step`, 1 being the first."""
+        return self._pruner.is_due(Moment(step=step, num_steps=self._num_steps))
+
+    @torch.no_grad()
+    def move(self, model: nn.Module, masks: Masks, optimizer: torch.optim.Optimizer, step: int) -> Masks:
+        """The next masks, after `step`'s gradients. What returns has no memory: weight and optimizer state are zero."""
+        weights = prunable_weights(model)
+        gradients = {
+            name: torch.zeros_like(weight) if weight.grad is None else weight.grad for name, weight in weights.items()
+        }
+        moment = Moment(step=step, num_steps=self._num_steps)
+        device = next(iter(weights.values())).device
+        source = generator(self._seed, f"moving masks/{step}", device)
+        moved = self._pruner.update(weights, gradients, masks, self._density, moment, source)
+        for name, weight in weights.items():
+            grown = moved[name] & ~masks[name]
+            for memory in optimizer.state.get(weight, {}).values():
+                if isinstance(memory, Tensor) and memory.shape == weight.shape:
+                    memory.masked_fill_(grown, 0.0)
+        self.rounds.append(_round(len(self.rounds) + 1, weights, masks, moved))
+        return moved
+
+
+def _round(number: int, weights: Mapping[str, Tensor], before: Masks, after: Masks) -> Round:
+    num_kept = count_kept(after)
+    dropped = [weights[name].abs()[mask & ~after[name]].sum(dtype=torch.float64) for name, mask in before.items()]
+    held = [weights[name].abs()[mask].sum(dtype=torch.float64) for name, mask in before.items()]
+    return Round(
+        round=number,
+        density=num_kept / sum(mask.numel() for mask in after.values()),
+        kept=num_kept,
+        score_cut=float(torch.stack(dropped).sum()),
+        flow=float(torch.stack(held).sum()) / len(before),
+    )

@@ -1,0 +1,171 @@
+"""Where a trial stands between its first step and its record, put aside and taken up again.
+
+A snapshot is everything that the rest of a trial depends on. Two things use it: checkpoints, from which a trial that was
+cut off goes on, and prefixes, the training that several trials share (dense training before the first pruning, the
+levels of iterative pruning that sparser trials pass through). Both are named after what determines them, so what is
+found under a name is what would be computed again, bit for bit in one execution class.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pruning.masks import Masks
+from pruning.prune import Round
+from training.checkpoint import Checkpoint, Shelf, load_checkpoint, save_checkpoint
+from training.config import NUMERICS_VERSION, TrialConfig, options_text
+from training.device import ExecutionClass
+from training.record import EpochRecord, LayerRecord
+
+TRAINING, REWIND, MASK = "training/", "rewind/", "mask/"
+PREFIX_BYTES = 2 * 2**30
+"""Prefixes kept in memory, beside those on the shelf."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A trial at one moment."""
+
+    stretch: int
+    """The stretch (`training.levels`) that it is in; its training may be at an end."""
+    masks: Masks
+    training: tuple[Mapping[str, Tensor], Mapping[str, Any]]
+    """The state of the training (`training.loop.Training.state`)."""
+    rewind: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None = None
+    """The state to rewind to, once it was passed."""
+    epochs: list[EpochRecord] = field(default_factory=list)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """What earlier attempts at the trial have spent on each phase."""
+    rounds: list[Round] = field(default_factory=list)
+    layers: list[LayerRecord] = field(default_factory=list)
+    is_connected: bool | None = None
+
+    def to_checkpoint(self) -> Checkpoint:
+        """As one file can hold it."""
+        tensors = {f"{TRAINING}{name}": tensor for name, tensor in self.training[0].items()}
+        tensors |= {f"{MASK}{name}": mask for name, mask in self.masks.items()}
+        if self.rewind is not None:
+            tensors |= {f"{REWIND}{name}": tensor for name, tensor in self.rewind[0].items()}
+        return Checkpoint(
+            tensors=tensors,
+            facts={
+                "stretch": self.stretch,
+                "training": self.training[1],
+                "rewind": None if self.rewind is None else self.rewind[1],
+                "epochs": [asdict(one) for one in self.epochs],
+                "seconds": dict(self.seconds),
+                "rounds": [asdict(one) for one in self.rounds],
+                "layers": [asdict(one) for one in self.layers],
+                "is_connected": self.is_connected,
+                "masks": list(self.masks),
+            },
+        )
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Snapshot:
+        """What `to_checkpoint` wrote."""
+        facts = checkpoint.facts
+        rewind = facts["rewind"]
+        return cls(
+            stretch=facts["stretch"],
+            masks={name: checkpoint.tensors[f"{MASK}{name}"] for name in facts["masks"]},
+            training=(_below(checkpoint.tensors, TRAINING), facts["training"]),
+            rewind=None if rewind is None else (_below(checkpoint.tensors, REWIND), rewind),
+            epochs=[EpochRecord(**one) for one in facts["epochs"]],
+            seconds=facts["seconds"],
+            rounds=[Round(**one) for one in facts["rounds"]],
+            layers=[LayerRecord(**one) for one in facts["layers"]],
+            is_connected=facts["is_connected"],
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of its tensors."""
+        parts = [self.masks, self.training[0], self.rewind[0] if self.rewind else {}]
+        return sum(tensor.numel() * tensor.element_size() for part in parts for tensor in part.values())
+
+
+class Snapshots:
+    """Checkpoints and shared prefixes of the trials that one process runs."""
+
+    def __init__(self, shelf: Shelf | None, execution: ExecutionClass, *, every_seconds: float) -> None:
+        """Without a `shelf`, prefixes are shared within the process and nothing outlives it."""
+        self._shelf, self._every_seconds = shelf, every_seconds
+        self._class = options_text(asdict(execution))
+        self._prefixes: OrderedDict[str, Snapshot] = OrderedDict()
+        self._written: set[str] = set()
+        self._last_save = time.monotonic()
+
+    def start_clock(self) -> None:
+        """Count the seconds to the next checkpoint from now."""
+        self._last_save = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether a checkpoint should be written now."""
+        return self._shelf is not None and time.monotonic() - self._last_save >= self._every_seconds
+
+    def save(self, config: TrialConfig, snapshot: Snapshot) -> None:
+        """Write a trial's checkpoint."""
+        if self._shelf is None:
+            return
+        key = self._key(config.to_json())
+        save_checkpoint(self._shelf, snapshot.to_checkpoint(), "checkpoints", key)
+        self._written.add(key)
+        self._last_save = time.monotonic()
+
+    def find(self, config: TrialConfig, device: torch.device) -> Snapshot | None:
+        """A trial's last checkpoint."""
+        if self._shelf is None:
+            return None
+        key = self._key(config.to_json())
+        found = load_checkpoint(self._shelf, "checkpoints", key, device=device)
+        if found is None:
+            return None
+        self._written.add(key)
+        return Snapshot.of(found)
+
+    def forget(self, config: TrialConfig) -> None:
+        """Delete a trial's checkpoints: its result is committed."""
+        key = self._key(config.to_json())
+        if self._shelf is not None and key in self._written:
+            self._shelf.remove_folder("checkpoints", key)
+            self._written.discard(key)
+
+    def share(self, history: str, snapshot: Snapshot) -> None:
+        """Keep the end of a stretch for every trial with the same history."""
+        key = self._key(history)
+        if key in self._prefixes:
+            return
+        self._prefixes[key] = snapshot
+        while len(self._prefixes) > 1 and sum(one.num_bytes for one in self._prefixes.values()) > PREFIX_BYTES:
+            self._prefixes.popitem(last=False)
+        if self._shelf is not None and not self._shelf.files("prefixes", key):
+            save_checkpoint(self._shelf, snapshot.to_checkpoint(), "prefixes", key)
+
+    def shared(self, history: str, device: torch.device) -> Snapshot | None:
+        """What `share` kept, in this process or any other on the same shelf."""
+        key = self._key(history)
+        if key in self._prefixes:
+            self._prefixes.move_to_end(key)
+            return self._prefixes[key]
+        found = None if self._shelf is None else load_checkpoint(self._shelf, "prefixes", key, device=device)
+        if found is None:
+            return None
+        self._prefixes[key] = Snapshot.of(found)
+        return self._prefixes[key]
+
+    def _key(self, text: str) -> str:
+        content = f"{NUMERICS_VERSION}\n{self._class}\n{text}"
+        return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
