@@ -7,14 +7,19 @@ model and, innermost, the scores of one-shot criteria, which serve every density
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from decimal import Decimal
 from itertools import product
+from typing import Any
 
 from orchestrator.errors import BadInput
+from orchestrator.presets import Preset
+from orchestrator.recipe import TrainingSpec
 from orchestrator.sources import UserCode
-from orchestrator.sweep import DatasetSpec, ModelSpec, PrunerSpec, SeedSpec, Sweep, TrainingSpec
+from orchestrator.sweep import DatasetSpec, ModelSpec, PrunerSpec, SeedSpec, Sweep
 from pruning.table import CUSTOM, PRUNERS
 from training.config import (
+    OWN_VALIDATION,
     DatasetConfig,
     ModelConfig,
     PrunerConfig,
@@ -23,15 +28,22 @@ from training.config import (
     TrialConfig,
     options_text,
 )
+from training.datasets.table import DATASETS
 
 
 def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
     """Every point of the grid as asked for, before folding. Raises BadInput for code that cannot be found."""
     densities = sweep.densities
     datasets = [
-        DatasetConfig(name=name, options=_options(spec), source_hash=user_code.content_hash(name, spec.options))
+        DatasetConfig(
+            name=name,
+            options=_options(spec),
+            source_hash=user_code.content_hash(name, spec.options),
+            validation=validation,
+        )
         for spec in sweep.dataset
         for name in spec.name
+        for validation in _validations(spec, name, sweep.published)
     ]
     models = [
         ModelConfig(name=name, options=_options(spec), source_hash=user_code.content_hash(name, spec.options))
@@ -39,26 +51,44 @@ def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
         for name in spec.name
     ]
     seeds = list(_seeds(sweep.seed))
-    pruners = list(dict.fromkeys(pruner for spec in sweep.pruner for pruner in _pruners(spec, user_code)))
-    trainings = list(dict.fromkeys(_trainings(sweep.training)))
-    for dataset, model, seed, pruner, training, density in product(
-        datasets, models, seeds, pruners, trainings, densities
-    ):
-        yield TrialConfig(dataset=dataset, model=model, pruner=pruner, density=density, seeds=seed, training=training)
+    pruners = list(
+        dict.fromkeys(pruner for spec in sweep.pruner for pruner in _pruners(spec, user_code, sweep.published))
+    )
+    for dataset, model in product(datasets, models):
+        trainings = list(dict.fromkeys(trainings_of(sweep.recipe(model.name))))
+        for seed, pruner, training, density in product(seeds, pruners, trainings, densities):
+            yield TrialConfig(
+                dataset=dataset, model=model, pruner=pruner, density=density, seeds=seed, training=training
+            )
 
 
-def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
+def _validations(spec: DatasetSpec, name: str, preset: Preset | None) -> list[str]:
+    """Canonical texts of what is held out; "own" is "0" for a data set without a validation split of its own."""
+    if spec.validation is None:
+        texts = [preset.validation if preset else OWN_VALIDATION]
+    else:
+        texts = [one if isinstance(one, str) else f"{Decimal(str(one)):f}" for one in spec.validation]
+    has_own = name not in DATASETS or DATASETS[name].num_validation > 0
+    return list(dict.fromkeys("0" if text == OWN_VALIDATION and not has_own else text for text in texts))
+
+
+def _pruners(spec: PrunerSpec, user_code: UserCode, preset: Preset | None) -> Iterator[PrunerConfig]:
     for name in spec.name:
         entry = PRUNERS.get(name, CUSTOM)
+
+        def default(key: str, of_pruner: Any, name: str = name) -> list[Any]:
+            return [preset.of_pruner(name, key, of_pruner) if preset else of_pruner]
+
         axes: tuple[Iterable, ...] = (
             spec.schedule,
-            spec.iterations or [entry.iterations],
+            spec.iterations or default("iterations", entry.iterations),
             spec.scope,
-            spec.mode or [entry.mode],
-            spec.score_dtype or [entry.score_dtype],
+            spec.mode or default("mode", entry.mode),
+            spec.score_dtype or default("score_dtype", entry.score_dtype),
             spec.ablation,
+            spec.examples_per_class or default("examples_per_class", 10),
         )
-        for schedule, iterations, scope, mode, score_dtype, ablation in product(*axes):
+        for schedule, iterations, scope, mode, score_dtype, ablation, examples_per_class in product(*axes):
             yield PrunerConfig(
                 name=name,
                 options=_options(spec),
@@ -72,6 +102,7 @@ def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
                 mode=mode,
                 score_dtype=score_dtype,
                 ablation=ablation,
+                examples_per_class=examples_per_class,
             )
 
 
@@ -79,27 +110,20 @@ def _layer_map(densities: dict[str, float]) -> str:
     return options_text({layer: f"{Decimal(str(share)).normalize():f}" for layer, share in densities.items()})
 
 
-def _trainings(spec: TrainingSpec) -> Iterator[TrainingConfig]:
-    drops = tuple(sorted(spec.lr_drops))
-    for epochs, optimizer, lr, momentum, weight_decay, batch_size, factor in product(
-        spec.epochs,
-        spec.optimizer,
-        spec.lr,
-        spec.momentum or [0.9],
-        spec.weight_decay,
-        spec.batch_size,
-        spec.lr_drop_factor if drops else [0.1],
-    ):
-        yield TrainingConfig(
-            epochs=epochs,
-            optimizer=optimizer,
-            lr=float(lr),
-            momentum=momentum if optimizer == "momentum" else 0.0,
-            weight_decay=float(weight_decay),
-            batch_size=batch_size,
-            lr_drops=drops,
-            lr_drop_factor=factor,
-        )
+def trainings_of(recipe: TrainingSpec) -> Iterator[TrainingConfig]:
+    """Every combination of a recipe's axes, each as the configuration that stands for all that train alike."""
+    names = [name for name in TrainingSpec.model_fields if name not in ("lr", "lr_drops")]
+    for values in product(*(getattr(recipe, name) for name in names)):
+        options = dict(zip(names, values, strict=True))
+        for lr in recipe.lr or [DEFAULT_LR[options["optimizer"]]]:
+            floats = {name: float(value) for name, value in options.items() if name in FLOATS}
+            config = TrainingConfig(**options | floats, lr=float(lr), lr_drops=tuple(recipe.lr_drops))
+            yield config.folded()
+
+
+DEFAULT_LR = {"sgd": 0.1, "momentum": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
+FLOATS = {field.name for field in fields(TrainingConfig) if isinstance(field.default, float)}
+"""A whole number is a float here, so that 1 and 1.0 are one trial."""
 
 
 def _seeds(spec: SeedSpec) -> Iterator[Seeds]:

@@ -7,6 +7,7 @@ million ids cost seconds. Points that must give equal results are first folded i
 - a criterion whose scores do not depend on earlier rounds (random, magnitude) gives the same masks in any number of
   rounds, under any schedule;
 - a criterion that does not run the network scores the same in either mode and precision;
+- a criterion that sees no examples scores the same whatever the size of the prune set;
 - a schedule's stops beyond the target density are not visited;
 - with one round the schedule has no densities to choose.
 """
@@ -48,6 +49,9 @@ def _fold_pruner(pruner: PrunerConfig, density: Decimal) -> tuple[PrunerConfig, 
     if not entry.reads_network and (folded.mode, folded.score_dtype) != ("eval", "float32"):
         folded = replace(folded, mode="eval", score_dtype="float32")
         reasons.append(f"{pruner.name} does not run the network: its mode and precision cannot matter")
+    if not (entry.reads_network and entry.reads_prune_set) and folded.examples_per_class != 10:
+        folded = replace(folded, examples_per_class=10)
+        reasons.append(f"{pruner.name} sees no examples: how many there are cannot matter")
     if not entry.rescores and folded.iterations > 1:
         folded = replace(folded, iterations=1)
         reasons.append(f"{pruner.name} scores the same in every round: one round serves all")
