@@ -78,9 +78,17 @@ def _results(points: pl.LazyFrame, trials: pl.LazyFrame) -> pl.LazyFrame:
 
 def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
     """Points with their label columns, in a fixed order."""
-    named = ["dataset", "dataset_options", "model", "model_options"]
+    named = ["dataset", "dataset_options", "validation", "model", "model_options"]
     labels = [
-        _labels(points, "dataset_label", kind=["dataset"], settings={"dataset_options": _options("dataset_options")}),
+        _labels(
+            points,
+            "dataset_label",
+            kind=["dataset"],
+            settings={
+                "dataset_options": _options("dataset_options"),
+                "validation": pl.lit("validation ") + pl.col("validation"),
+            },
+        ),
         _labels(points, "model_label", kind=["model"], settings={"model_options": _options("model_options")}),
         _labels(
             points,
@@ -97,6 +105,7 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "ablation": pl.when(pl.col("ablation") == "none")
                 .then(pl.lit("as scored"))
                 .otherwise(pl.col("ablation")),
+                "examples_per_class": _text("examples_per_class", " examples per class"),
                 "pruner_options": _options("pruner_options"),
             },
         ),
@@ -111,10 +120,22 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "optimizer": pl.col("optimizer"),
                 "lr": pl.lit("lr ") + _text("lr"),
                 "momentum": pl.lit("momentum ") + _text("momentum"),
+                "nesterov": pl.when(pl.col("nesterov")).then(pl.lit("Nesterov")).otherwise(pl.lit("heavy ball")),
+                "beta1": pl.lit("beta1 ") + _text("beta1"),
+                "beta2": pl.lit("beta2 ") + _text("beta2"),
+                "epsilon": pl.lit("epsilon ") + _text("epsilon"),
+                "rmsprop_alpha": pl.lit("alpha ") + _text("rmsprop_alpha"),
                 "weight_decay": pl.lit("weight decay ") + _text("weight_decay"),
+                "weight_decay_on": pl.lit("weight decay on ") + pl.col("weight_decay_on"),
                 "batch_size": pl.lit("batch ") + _text("batch_size"),
+                "lr_schedule": pl.col("lr_schedule") + pl.lit(" schedule"),
                 "lr_drops": pl.lit("lr drops at ") + pl.col("lr_drops"),
                 "lr_drop_factor": pl.lit("lr drop factor ") + _text("lr_drop_factor"),
+                "warmup_epochs": _text("warmup_epochs", " warm-up epochs"),
+                "label_smoothing": pl.lit("label smoothing ") + _text("label_smoothing"),
+                "clip_grad_norm": pl.lit("gradient norm at most ") + _text("clip_grad_norm"),
+                "precision": pl.col("precision"),
+                "augment": pl.when(pl.col("augment")).then(pl.lit("augmented")).otherwise(pl.lit("not augmented")),
             },
         ),
     ]

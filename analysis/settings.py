@@ -5,10 +5,12 @@ from __future__ import annotations
 import polars as pl
 
 SETTINGS = [
-    "dataset", "dataset_options", "model", "model_options",
-    "pruner", "pruner_options", "iterations", "schedule", "scope", "mode", "score_dtype",
+    "dataset", "dataset_options", "validation", "model", "model_options",
+    "pruner", "pruner_options", "iterations", "schedule", "scope", "mode", "score_dtype", "examples_per_class",
     "density_literal", "seed_init", "seed_data", "seed_prune",
-    "epochs", "optimizer", "lr", "momentum", "weight_decay", "batch_size", "lr_drops", "lr_drop_factor",
+    "epochs", "optimizer", "lr", "momentum", "nesterov", "beta1", "beta2", "epsilon", "rmsprop_alpha",
+    "weight_decay", "weight_decay_on", "batch_size", "lr_schedule", "lr_drops", "lr_drop_factor", "warmup_epochs",
+    "label_smoothing", "clip_grad_norm", "precision", "augment",
 ]  # fmt: skip
 ENVIRONMENT = [
     "prunesweep_version", "numerics_version", "torch_version", "python_version", "git_commit", "git_dirty",

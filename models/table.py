@@ -21,6 +21,11 @@ class ModelEntry:
     options: tuple[str, ...] = ()
     """Names of the constructor's arguments besides input_shape and num_classes."""
 
+    @property
+    def family(self) -> str:
+        """The file that holds the model: vgg for every VGG."""
+        return self.target.partition(":")[0].rpartition(".")[2]
+
 
 MODELS: dict[str, ModelEntry] = {
     "mlp": ModelEntry(

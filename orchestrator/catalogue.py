@@ -1,22 +1,29 @@
-"""What a sweep file can name: pruners, models and data sets, from their tables."""
+"""What a sweep file can name: pruners, models, data sets and presets, from their tables."""
 
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from models.table import MODELS
 from orchestrator.errors import BadInput, did_you_mean
+from orchestrator.presets import load_presets
+from orchestrator.recipe import settings_text
 from pruning.table import PRUNERS
 from training.datasets.table import DATASETS
 
-KINDS = ("pruners", "models", "datasets")
+KINDS = ("pruners", "models", "datasets", "presets")
 
 
 def show_catalogue(what: str, console: Console) -> None:
-    """Print one table of names. Raises BadInput for anything else."""
+    """Print what one kind of thing is called. Raises BadInput for anything else."""
     if what not in KINDS:
         raise BadInput(f"show {what}: {did_you_mean(what, KINDS)}")
+    if what == "presets":
+        _show_presets(console)
+        return
     console.print({"pruners": _pruners, "models": _models, "datasets": _datasets}[what]())
     console.print("Your own: package.module:Name, beside the sweep file.", style="dim", highlight=False)
 
@@ -42,3 +49,15 @@ def _datasets() -> Table:
     for name, entry in DATASETS.items():
         table.add_row(name, entry.summary, ", ".join(entry.options), entry.source)
     return table
+
+
+def _show_presets(console: Console) -> None:
+    for name, preset in load_presets().items():
+        console.print(f"[bold]{name}[/]: {escape(preset.summary)}", highlight=False)
+        lines = [f"{', '.join(row.models)}: {settings_text(preset.training_of_row(row))}" for row in preset.rows]
+        lines += [f"pruners: {preset.pruners_text}"] if preset.pruners_text else []
+        lines += [f"validation: {preset.validation}", f"source: {preset.source}"]
+        lines += [f"deviations: {preset.deviations.strip()}"] if preset.deviations else []
+        for line in lines:
+            console.print(Padding(line, (0, 0, 0, 2)), highlight=False, markup=False)
+    console.print("preset: NAME in a sweep file; keys written there take precedence.", style="dim", highlight=False)

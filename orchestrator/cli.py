@@ -207,7 +207,7 @@ def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path
 
 
 @app.command()
-def show(what: Annotated[str, typer.Argument(metavar="pruners|models|datasets")]) -> None:
+def show(what: Annotated[str, typer.Argument(metavar="pruners|models|datasets|presets")]) -> None:
     """List what a sweep file can name."""
     from orchestrator.catalogue import show_catalogue
 

@@ -182,7 +182,7 @@ class CohortRunner:
             "or exited; `prunesweep trial DIR ID --debug` runs it in front of you"
         )
         error = TrialError(type="crashed", message=message, traceback="")
-        return TrialRecord(config=trial.config, execution=self._context.execution, error=error)
+        return TrialRecord(config=trial.config, execution=self._context.execution_of(trial.config), error=error)
 
     def _check_source(self, config: TrialConfig) -> None:
         """Refuse to record new code's result under the id of the code that was planned."""

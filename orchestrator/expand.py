@@ -6,39 +6,42 @@ model and, innermost, the scores of one-shot criteria, which serve every density
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import fields
 from decimal import Decimal
 from itertools import product
 
 from orchestrator.errors import BadInput
+from orchestrator.expand_pruners import expand_pruners, levels_under
+from orchestrator.presets import Preset
+from orchestrator.recipe import TrainingSpec
 from orchestrator.sources import UserCode
-from orchestrator.sweep import DatasetSpec, ModelSpec, PrunerSpec, SeedSpec, Sweep, TrainingSpec
-from pruning.density import canonical_density
-from pruning.table import ALL_PRUNERS, CUSTOM
+from orchestrator.sweep import DatasetSpec, ModelSpec, PrunerSpec, SeedSpec, Sweep
 from training.config import (
+    OWN_VALIDATION,
     DatasetConfig,
-    LevelsConfig,
     ModelConfig,
-    PrunerConfig,
     Seeds,
     TrainingConfig,
     TrialConfig,
     options_text,
 )
-from training.levels import check_levels
-
-IMP_CUT = 0.2
-"""Fraction of the weights left that each level of iterative magnitude pruning removes (Frankle and Carbin 2019)."""
+from training.datasets.table import DATASETS
 
 
 def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
     """Every point of the grid as asked for, before folding. Raises BadInput for code that cannot be found."""
     densities = sweep.densities
     datasets = [
-        DatasetConfig(name=name, options=_options(spec), source_hash=user_code.content_hash(name, spec.options))
+        DatasetConfig(
+            name=name,
+            options=_options(spec),
+            source_hash=user_code.content_hash(name, spec.options),
+            validation=validation,
+        )
         for spec in sweep.dataset
         for name in spec.name
+        for validation in _validations(spec, name, sweep.published)
     ]
     models = [
         ModelConfig(name=name, options=_options(spec), source_hash=user_code.content_hash(name, spec.options))
@@ -47,131 +50,51 @@ def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
     ]
     seeds = list(_seeds(sweep.seed))
     pruners = list(
-        dict.fromkeys(one for spec in sweep.pruner for one in _pruners(spec, user_code, smallest=min(densities)))
+        dict.fromkeys(
+            pruner
+            for spec in sweep.pruner
+            for pruner in expand_pruners(spec, _options(spec), user_code, sweep.published, smallest=min(densities))
+        )
     )
-    trainings = list(dict.fromkeys(_trainings(sweep.training)))
-    trained = [
-        (pruner.config, training, _levels(pruner, training)) for pruner, training in product(pruners, trainings)
-    ]
-    for dataset, model, seed, (pruner, training, levels), density in product(
-        datasets, models, seeds, trained, densities
-    ):
-        yield TrialConfig(
-            dataset=dataset,
-            model=model,
-            pruner=pruner,
-            density=density,
-            seeds=seed,
-            training=training,
-            levels=levels,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Pruner:
-    """A pruner as asked for, before it meets a recipe."""
-
-    config: PrunerConfig
-    levels: LevelsConfig
-    pre_epochs: int | None
-    """None: as many as the recipe has."""
-
-
-def _pruners(spec: PrunerSpec, user_code: UserCode, smallest: Decimal) -> Iterator[_Pruner]:
-    for name in spec.name:
-        entry = ALL_PRUNERS.get(name, CUSTOM)
-        default_schedule = {"cut": IMP_CUT} if entry.trains_first and spec.levels is None else "exponential"
-        how: tuple[Iterable, ...] = (
-            spec.schedule or [default_schedule],
-            spec.iterations or [entry.iterations],
-            spec.scope,
-            spec.mode or [entry.mode],
-            spec.score_dtype or [entry.score_dtype],
-            spec.ablation,
-        )
-        when: tuple[Iterable, ...] = (
-            spec.pre_epochs or [None if entry.trains_first else 0],
-            spec.levels or [1],
-            spec.rewind or ["weights" if entry.trains_first else "none"],
-            spec.rewind_step,
-            spec.fine_tune_epochs,
-        )
-        for (schedule, iterations, scope, mode, score_dtype, ablation), (pre_epochs, *rest) in product(
-            product(*how), product(*when)
-        ):
-            num_levels, rewind, rewind_step, fine_tune_epochs = rest
-            stops = None if isinstance(schedule, str) else _stops(schedule, smallest)
-            # a list of stops has as many rounds (or levels, where the network is trained in between) as stops above
-            # the target, and one more to it
-            if stops is not None and pre_epochs != 0:
-                num_levels = len(stops) + 1
-            elif stops is not None:
-                iterations = len(stops) + 1
-            config = PrunerConfig(
-                name=name,
-                options=_options(spec),
-                source_hash=user_code.content_hash(name, spec.options),
-                iterations=iterations,
-                schedule=schedule if stops is None else ",".join(f"{stop:f}" for stop in stops) or "exponential",
-                scope=scope if isinstance(scope, str) else _layer_map(scope),
-                mode=mode,
-                score_dtype=score_dtype,
-                ablation=ablation,
+    for dataset, model in product(datasets, models):
+        trainings = list(dict.fromkeys(trainings_of(sweep.recipe(model.name))))
+        trained = [(asked.pruner, recipe, levels_under(recipe, asked)) for asked, recipe in product(pruners, trainings)]
+        for seed, (pruner, training, levels), density in product(seeds, trained, densities):
+            yield TrialConfig(
+                dataset=dataset,
+                model=model,
+                pruner=pruner,
+                density=density,
+                seeds=seed,
+                training=training,
+                levels=levels,
             )
-            levels = LevelsConfig(
-                levels=num_levels, rewind=rewind, rewind_step=rewind_step, fine_tune_epochs=fine_tune_epochs
-            )
-            yield _Pruner(config=config, levels=levels, pre_epochs=pre_epochs)
 
 
-def _stops(schedule: list[float] | dict[str, float], smallest: Decimal) -> list[Decimal]:
-    """The densities to stop at: as listed, or those that cutting a fraction again and again gives above `smallest`."""
-    if isinstance(schedule, list):
-        return [Decimal(str(stop)) for stop in schedule]
-    kept = 1 - Decimal(str(schedule["cut"]))
-    stops: list[Decimal] = []
-    density = canonical_density("density", kept)
-    while density > smallest:
-        stops.append(density)
-        density = canonical_density("density", density * kept)
-    return stops
+def _validations(spec: DatasetSpec, name: str, preset: Preset | None) -> list[str]:
+    """Canonical texts of what is held out; "own" is "0" for a data set without a validation split of its own."""
+    if spec.validation is None:
+        texts = [preset.validation if preset else OWN_VALIDATION]
+    else:
+        texts = [one if isinstance(one, str) else f"{Decimal(str(one)):f}" for one in spec.validation]
+    has_own = name not in DATASETS or DATASETS[name].num_validation > 0
+    return list(dict.fromkeys("0" if text == OWN_VALIDATION and not has_own else text for text in texts))
 
 
-def _levels(pruner: _Pruner, training: TrainingConfig) -> LevelsConfig:
-    """The levels of a pruner under a recipe. Raises BadInput where they contradict it."""
-    levels = replace(pruner.levels, pre_epochs=training.epochs if pruner.pre_epochs is None else pruner.pre_epochs)
-    try:
-        check_levels(levels, training.epochs)
-    except ValueError as error:
-        raise BadInput(f"pruner {pruner.config.name}: {error}") from None
-    return levels
+def trainings_of(recipe: TrainingSpec) -> Iterator[TrainingConfig]:
+    """Every combination of a recipe's axes, each as the configuration that stands for all that train alike."""
+    names = [name for name in TrainingSpec.model_fields if name not in ("lr", "lr_drops")]
+    for values in product(*(getattr(recipe, name) for name in names)):
+        options = dict(zip(names, values, strict=True))
+        for lr in recipe.lr or [DEFAULT_LR[options["optimizer"]]]:
+            floats = {name: float(value) for name, value in options.items() if name in FLOATS}
+            config = TrainingConfig(**options | floats, lr=float(lr), lr_drops=tuple(recipe.lr_drops))
+            yield config.folded()
 
 
-def _layer_map(densities: dict[str, float]) -> str:
-    return options_text({layer: f"{Decimal(str(share)).normalize():f}" for layer, share in densities.items()})
-
-
-def _trainings(spec: TrainingSpec) -> Iterator[TrainingConfig]:
-    drops = tuple(sorted(spec.lr_drops))
-    for epochs, optimizer, lr, momentum, weight_decay, batch_size, factor in product(
-        spec.epochs,
-        spec.optimizer,
-        spec.lr,
-        spec.momentum or [0.9],
-        spec.weight_decay,
-        spec.batch_size,
-        spec.lr_drop_factor if drops else [0.1],
-    ):
-        yield TrainingConfig(
-            epochs=epochs,
-            optimizer=optimizer,
-            lr=float(lr),
-            momentum=momentum if optimizer == "momentum" else 0.0,
-            weight_decay=float(weight_decay),
-            batch_size=batch_size,
-            lr_drops=drops,
-            lr_drop_factor=factor,
-        )
+DEFAULT_LR = {"sgd": 0.1, "momentum": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
+FLOATS = {field.name for field in fields(TrainingConfig) if isinstance(field.default, float)}
+"""A whole number is a float here, so that 1 and 1.0 are one trial."""
 
 
 def _seeds(spec: SeedSpec) -> Iterator[Seeds]:

@@ -7,6 +7,7 @@ million ids cost seconds. Points that must give equal results are first folded i
 - a criterion whose scores do not depend on earlier rounds (random, magnitude) gives the same masks in any number of
   rounds, under any schedule;
 - a criterion that does not run the network scores the same in either mode and precision;
+- a criterion that sees no examples scores the same whatever the size of the prune set;
 - a schedule's stops beyond the target density are not visited;
 - with one round, and one level of training and pruning, the schedule has no densities to choose.
 """
@@ -50,6 +51,9 @@ def _fold_pruner(
     if not entry.reads_network and (folded.mode, folded.score_dtype) != ("eval", "float32"):
         folded = replace(folded, mode="eval", score_dtype="float32")
         reasons.append(f"{pruner.name} does not run the network: its mode and precision cannot matter")
+    if not (entry.reads_network and entry.reads_prune_set) and folded.examples_per_class != 10:
+        folded = replace(folded, examples_per_class=10)
+        reasons.append(f"{pruner.name} sees no examples: how many there are cannot matter")
     trains_between = levels.levels > 1
     if not entry.rescores and folded.iterations > 1:
         folded = replace(folded, iterations=1)

@@ -8,11 +8,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
 from orchestrator.errors import BadInput
 from orchestrator.plan import Plan
+from orchestrator.recipe import settings_text
 from orchestrator.sources import UserCode
 from orchestrator.sweepfile import SweepFile
 
@@ -54,10 +56,38 @@ def beyond_maximal(file: SweepFile, plan: Plan) -> list[BeyondMaximal]:
     return found
 
 
+def preset_lines(file: SweepFile) -> list[str]:
+    """What of the sweep comes from its preset, in sentences; none without a preset."""
+    sweep, preset = file.sweep, file.sweep.published
+    if preset is None:
+        return []
+    lines = [f"preset {sweep.preset}: {preset.source}"]
+    used: dict[str, list[str]] = {}
+    for model in sweep.model_names:
+        recipe, published = sweep.recipe(model).given, preset.training_of(model)
+        taken = {key: value for key, value in published.items() if key in recipe and key not in sweep.training.given}
+        used.setdefault(settings_text(taken), []).append(model)
+    lines += [f"{', '.join(models)}: {text}" for text, models in used.items() if text]
+    if preset.pruners_text:
+        lines.append(f"pruners, where the file says nothing else: {preset.pruners_text}")
+    if any(spec.validation is None for spec in sweep.dataset):
+        lines.append(f"validation: {preset.validation}")
+    if sweep.training.given:
+        lines.append(f"written in the file: {settings_text(sweep.training.given)}")
+    names = dict.fromkeys(name for spec in sweep.dataset for name in spec.name)
+    others = [name for name in names if name not in preset.datasets]
+    if others:
+        lines.append(f"note: published for {', '.join(preset.datasets)}, used here on {', '.join(others)}")
+    if preset.deviations:
+        lines.append(f"deviations from the publication: {preset.deviations.strip()}")
+    return lines
+
+
 def plan_json(file: SweepFile, plan: Plan) -> dict[str, Any]:
     """The plan as JSON-ready values."""
     return {
         "sweep": file.sweep.name,
+        "preset": preset_lines(file),
         "points": plan.num_points,
         "trials": plan.num_trials,
         "completed": plan.num_completed,
@@ -84,6 +114,8 @@ def show_plan(file: SweepFile, plan: Plan, console: Console) -> None:
         f"{plan.num_completed:,} done, {plan.num_failed:,} failed, [bold]{len(plan.to_run):,} to run[/]",
         highlight=False,
     )
+    for line in preset_lines(file):
+        console.print(Padding(line, (0, 0, 0, 2)), highlight=False, markup=False)
     for reason, count in plan.folded.items():
         console.print(f"  {count:,} points share another's trial ({reason})", highlight=False, markup=False)
     table = Table("axis", "values (points)", box=None, header_style="dim")

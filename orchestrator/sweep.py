@@ -10,23 +10,16 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    field_validator,
-    model_validator,
-)
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from models.table import MODELS
+from orchestrator.axis import RANGE_KEYS, Axis, Strict
 from orchestrator.errors import did_you_mean
+from orchestrator.presets import Preset, load_presets
+from orchestrator.recipe import TrainingSpec, contradiction, merged
 from pruning.density import DensityUnit, canonical_density
 from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS, PRUNERS
 from training.config import DENSE_PRUNER
@@ -35,8 +28,6 @@ from training.datasets.table import DATASETS
 CUSTOM_NAME = re.compile(r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$")
 """A user's own: package.module:Name."""
 
-RANGE_KEYS = {"start", "stop", "step"}
-LARGEST_AXIS = 1_000_000
 LONGEST_NAME = 200
 """Bytes of a sweep's name: file systems allow 255 for a file's, and ours end in .parquet."""
 LARGEST_SEED = 2**63 - 1
@@ -45,76 +36,7 @@ SMALLEST_DENSITY = Decimal("1e-15")
 DENSITY_UNITS: tuple[DensityUnit, ...] = ("sparsity", "density", "compression_ratio", "compression_exponent")
 
 
-def _as_axis(value: Any) -> Any:
-    """A list of single values: wraps a lone one, expands ranges, refuses repeats and emptiness."""
-    items = value if isinstance(value, list) else [value]
-    if not items:
-        raise PydanticCustomError("empty_axis", "an empty list leaves nothing to run: give at least one value")
-    expanded: list[Any] = []
-    for item in items:
-        expanded += _expand_range(item) if isinstance(item, dict) and RANGE_KEYS & set(item) else [item]
-    for index, item in enumerate(expanded):
-        if len(expanded) <= 1000 and any(item == other and type(item) is type(other) for other in expanded[:index]):
-            raise PydanticCustomError("repeated", "{item} is listed twice: remove one", {"item": repr(item)})
-    return expanded
-
-
-def _expand_range(item: dict[str, Any]) -> list[int | float]:
-    """start, start + step, ... up to and including stop, in decimals so that 0.1 steps do not drift."""
-    if set(item) != RANGE_KEYS or any(isinstance(v, bool) or not isinstance(v, int | float) for v in item.values()):
-        raise PydanticCustomError("range", "a range is {start: number, stop: number, step: number}")
-    start, stop, step = (Decimal(str(item[key])) for key in ("start", "stop", "step"))
-    if not all(value.is_finite() for value in (start, stop, step)) or step <= 0 or stop < start:
-        raise PydanticCustomError("range", "a range goes up: start <= stop and step > 0, all finite")
-    count = int((stop - start) / step) + 1
-    if count > LARGEST_AXIS:
-        raise PydanticCustomError("range", "a range of {count} values: expected at most 1000000", {"count": count})
-    kind = int if all(isinstance(value, int) for value in item.values()) else float
-    return [kind(start + step * index) for index in range(count)]
-
-
-class _OneOrMany:
-    """Annotation: the field holds a list, the file may hold one value, a list, or (numbers) a range."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(_as_axis, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        one = handler(schema)["items"]
-        if one.get("type") in ("number", "integer"):
-            span = {
-                "type": "object",
-                "properties": {key: {"type": "number"} for key in sorted(RANGE_KEYS)},
-                "required": sorted(RANGE_KEYS),
-                "additionalProperties": False,
-            }
-            one = {"anyOf": [one, span]}
-        return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
-
-
-T = TypeVar("T")
-Axis = Annotated[list[T], _OneOrMany()]
-
-
-class _Strict(BaseModel):
-    """Unknown keys are errors that name the nearest known one; nothing is converted silently."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_unknown_keys(cls, value: Any) -> Any:
-        if isinstance(value, dict) and cls.model_config.get("extra") == "forbid":
-            for key in value:
-                if key not in cls.model_fields:
-                    hint = did_you_mean(str(key), cls.model_fields)
-                    raise PydanticCustomError(
-                        "unknown_key", "unknown key {key}: {hint}", {"key": repr(key), "hint": hint, "at": key}
-                    )
-        return value
-
-
-class _Choice(_Strict):
+class _Choice(Strict):
     """Something chosen by name; every key that is not a field of ours is an option of the thing chosen."""
 
     model_config = ConfigDict(extra="allow")
@@ -171,6 +93,10 @@ class DatasetSpec(_Choice):
     kind = "data set"
     known = DATASETS
 
+    validation: Axis[Literal["own"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)]] | None = None
+    """Images held out of training to select an epoch by: a count, or a fraction below 1; 0 trains on everything; own is
+    the data set's own validation split, where it has one, and the default."""
+
 
 class ModelSpec(_Choice):
     """A model."""
@@ -215,6 +141,8 @@ class PrunerSpec(_Choice):
     """Precision of scoring."""
     ablation: Axis[Literal["none", "shuffle", "reinitialise", "invert"]] = ["none"]
     """shuffle the mask inside each layer, reinitialise the weights after pruning, or invert the scores."""
+    examples_per_class: Axis[Annotated[int, Field(ge=1, le=1_000_000)]] | None = None
+    """Prune set: this many times the number of classes, drawn from the training set. 10 unless given."""
     pre_epochs: Axis[Annotated[int, Field(ge=0, le=1_000_000)]] | None = None
     """Epochs to train before each pruning; 0, pruning at initialisation, except for imp: the whole recipe."""
     levels: Axis[Annotated[int, Field(ge=1, le=10_000)]] | None = None
@@ -257,7 +185,7 @@ class PrunerSpec(_Choice):
         return self
 
 
-class SeedSpec(_Strict):
+class SeedSpec(Strict):
     """`5`, `[0, 1, 2]`, `{count: 5}`, or `{init: ..., data: ..., prune: ...}` to vary one source of chance alone."""
 
     count: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -286,40 +214,13 @@ class SeedSpec(_Strict):
         return self
 
 
-class TrainingSpec(_Strict):
-    """How every pruned network is trained."""
-
-    epochs: Axis[Annotated[int, Field(ge=1, le=1_000_000)]]
-    """Passes over the training set."""
-    optimizer: Axis[Literal["sgd", "momentum", "adam"]] = ["momentum"]
-    """momentum is SGD with Nesterov momentum."""
-    lr: Axis[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = [0.1]
-    """Learning rate before any drop."""
-    momentum: Axis[Annotated[float, Field(gt=0, lt=1)]] | None = None
-    """For the optimizer `momentum`; 0.9 unless given."""
-    weight_decay: Axis[Annotated[float, Field(ge=0, allow_inf_nan=False)]] = [0.0]
-    """L2 penalty on every parameter."""
-    batch_size: Axis[Annotated[int, Field(ge=1, le=1_000_000_000)]] = [128]
-    """Images a step."""
-    lr_drops: list[Annotated[int, Field(ge=1)]] = []
-    """Epochs after which the learning rate is multiplied by lr_drop_factor. One list: not an axis."""
-    lr_drop_factor: Axis[Annotated[float, Field(gt=0, lt=1)]] = [0.1]
-
-    @model_validator(mode="after")
-    def _momentum_is_used(self) -> TrainingSpec:
-        if self.momentum is not None and "momentum" not in self.optimizer:
-            raise PydanticCustomError(
-                "momentum",
-                "momentum is set but no optimizer here uses it: write optimizer: momentum, or remove the key",
-            )
-        return self
-
-
-class Sweep(_Strict):
+class Sweep(Strict):
     """A whole sweep file."""
 
     name: str
     """Results go to results/<name> unless told otherwise."""
+    preset: str | None = None
+    """Published settings by name (`prunesweep show presets`). Keys written here take precedence over its."""
     dataset: Axis[DatasetSpec]
     model: Axis[ModelSpec]
     pruner: Axis[PrunerSpec]
@@ -332,7 +233,7 @@ class Sweep(_Strict):
     compression_exponent: Axis[float] | None = None
     """log10(1 / density), at least 0: 4 is 99.99 % sparsity."""
     seed: SeedSpec = SeedSpec(count=1)
-    training: TrainingSpec
+    training: TrainingSpec = TrainingSpec()
     save_masks: bool = False
     """Keep every trial's masks, eight weights a byte. Does not make a trial that is done run again."""
 
@@ -371,6 +272,56 @@ class Sweep(_Strict):
                 "density_unit", message, {"units": ", ".join(DENSITY_UNITS), "given": " and ".join(given) or "none"}
             )
         return self
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, name: str | None) -> str | None:
+        if name is not None and name not in load_presets():
+            hint = did_you_mean(name, load_presets())
+            raise PydanticCustomError("preset", "unknown preset {name}: {hint}", {"name": repr(name), "hint": hint})
+        return name
+
+    @model_validator(mode="after")
+    def _recipes_are_sound(self) -> Sweep:
+        for name in self.model_names:
+            if self.published and self.published.row(name) is None:
+                message = (
+                    "preset {preset} has no settings for model {model}, only for {known}: take the model out, "
+                    "or remove the preset and write the settings under training"
+                )
+                known = self.published.models_text
+                raise PydanticCustomError(
+                    "preset", message, {"preset": self.preset, "model": name, "known": known, "at": ["preset"]}
+                )
+            recipe = self.recipe(name)
+            if self.published and "optimizer" in self.training.given and not self.training.lr:
+                message = "the learning rate of preset {preset} belongs to its optimizer: write lr as well"
+                raise PydanticCustomError("preset", message, {"preset": self.preset, "at": ["training", "optimizer"]})
+            if not recipe.epochs:
+                message = "'epochs' is missing; `prunesweep init` writes an example with every key"
+                raise PydanticCustomError("missing_epochs", message, {"at": ["training"]})
+            if found := contradiction(recipe, self.training.model_fields_set):
+                is_written = found.key in self.training.model_fields_set
+                origin = "" if is_written else f" (from preset {self.preset}: write {found.key} as well)"
+                at = ["training", found.key if is_written else "epochs"]
+                raise PydanticCustomError(
+                    "contradiction", "{problem}{origin}", {"problem": found.text, "origin": origin, "at": at}
+                )
+        return self
+
+    @property
+    def published(self) -> Preset | None:
+        """The preset asked for."""
+        return load_presets()[self.preset] if self.preset else None
+
+    @property
+    def model_names(self) -> list[str]:
+        """Names of all models of the grid, each once, in the order written."""
+        return list(dict.fromkeys(name for spec in self.model for name in spec.name))
+
+    def recipe(self, model: str) -> TrainingSpec:
+        """How `model` is trained: what is written, then what the preset says of it, then the defaults."""
+        return merged(self.published.training_of(model), self.training) if self.published else self.training
 
     @property
     def densities(self) -> list[Decimal]:

@@ -94,8 +94,10 @@ def _complaint(name: str, lines: dict[KeyPath, int], problem: Any) -> str:
     for step in problem["loc"]:
         if (*known, step) in lines:
             known = (*known, step)
-    if (wrong := (*known, problem.get("ctx", {}).get("at"))) in lines:
-        known = wrong
+    at = problem.get("ctx", {}).get("at")
+    for step in at if isinstance(at, list) else [at]:
+        if (*known, step) in lines:
+            known = (*known, step)
     key = ".".join(str(step) for step in known) or "the file"
     where = f"{name}:{lines.get(known, 1)}: {key}"
     if problem["type"] == "missing":

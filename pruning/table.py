@@ -26,6 +26,8 @@ class PrunerEntry:
     """Whether a second round can change the masks. If not, all numbers of rounds are one trial."""
     reads_network: bool = True
     """Whether scores come from running the network. If not, mode and precision of scoring cannot matter."""
+    reads_prune_set: bool = True
+    """Whether the prune set's size or content can change scores. Never so where the network is not run."""
     mode: str = "eval"
     """The network's mode while scoring: "eval" or "train"."""
     score_dtype: str = "float32"
@@ -146,6 +148,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         target="pruning.criteria.synflow:SynFlow",
         score="|θ ∂R/∂θ|, R = 1ᵀ ∏|θ| 1",
         needs="gradients of a ones input",
+        reads_prune_set=False,
         source="Tanaka et al. 2020, eq. 4",
         iterations=100,
         score_dtype="float64",
@@ -154,6 +157,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         target="pruning.criteria.synflow_l2:SynFlowL2",
         score="θ² ∂R/∂θ², R = 1ᵀ ∏θ² 1",
         needs="gradients of a ones input",
+        reads_prune_set=False,
         source="Patil and Dovrolis 2021",
         iterations=100,
         score_dtype="float64",
@@ -162,6 +166,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         target="pruning.criteria.phew:Phew",
         score="order of visits by random walks, step ∝ |θ|",
         needs="the network's wiring",
+        reads_prune_set=False,
         source="Patil and Dovrolis 2021",
         score_dtype="float64",
         options=("coverage",),

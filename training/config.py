@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 NUMERICS_VERSION = 1
 """Bumped whenever the same configuration would give another result; trials of an older version run anew."""
+
+OWN_VALIDATION = "own"
+"""`DatasetConfig.validation` of a data set as it is split by whoever published it."""
 
 DENSE_PRUNER = "none"
 """The pruner of a trial at density 1: nothing is removed, so which pruner was asked for cannot matter."""
@@ -53,7 +56,11 @@ class Named(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetConfig(Named):
-    """A data set."""
+    """A data set and what of it is held out."""
+
+    validation: str = OWN_VALIDATION
+    """"own": the data set's own validation split, where it has one; or how much of training and own validation images
+    together is held out, as a decimal: a count ("5000"; "0" trains on everything) or a fraction below 1 ("0.1")."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +85,8 @@ class PrunerConfig(Named):
     """Precision of scoring: "float32" or "float64"."""
     ablation: str = "none"
     """A sanity check of the mask (`pruning.ablations`): "none", "shuffle", "reinitialise" or "invert"."""
+    examples_per_class: int = 10
+    """Size of the prune set over the number of classes; the examples are drawn without regard to class. Paper: 10."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,24 +119,76 @@ class Seeds(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Component):
-    """How a pruned network is trained."""
+    """How a pruned network is trained. Formulas and sources of every option: docs/recipes.md."""
 
     epochs: int
     """Passes over the training set, at least 0."""
     optimizer: str = "momentum"
-    """"sgd", "momentum" (Nesterov) or "adam"."""
+    """"sgd", "momentum", "adam", "adamw" or "rmsprop"."""
     lr: float = 0.1
-    """Learning rate before any drop, > 0."""
+    """Learning rate after warm-up and before any drop, > 0."""
     momentum: float = 0.9
-    """Momentum of "momentum"; the others have none, whatever is given."""
+    """Of "momentum", in (0, 1)."""
+    nesterov: bool = True
+    """Whether "momentum" is Nesterov's, as the paper trains, or the heavy ball."""
+    beta1: float = 0.9
+    """Decay of the mean of gradients, of "adam" and "adamw", in [0, 1)."""
+    beta2: float = 0.999
+    """Decay of the mean of squared gradients, of "adam" and "adamw", in [0, 1)."""
+    epsilon: float = 1e-8
+    """Added to the root in the denominator, of "adam", "adamw" and "rmsprop", > 0."""
+    rmsprop_alpha: float = 0.99
+    """Decay of the mean of squared gradients, of "rmsprop", in [0, 1)."""
     weight_decay: float = 0.0
-    """L2 penalty on every parameter, >= 0."""
+    """>= 0. An L2 penalty, part of the gradient; of "adamw", a shrinking of the parameters apart from it."""
+    weight_decay_on: str = "all"
+    """"all" parameters, or "weights": those of two dimensions or more, so neither biases nor BatchNorm's."""
     batch_size: int = 128
     """Images a step; the last batch of an epoch may be smaller."""
+    lr_schedule: str = "step"
+    """"step": `lr_drops`; "cosine": half a cosine from `lr` to 0, step by step, after the warm-up."""
     lr_drops: tuple[int, ...] = ()
-    """Epochs after which the learning rate is multiplied by `lr_drop_factor`."""
+    """Epochs after which the learning rate is multiplied by `lr_drop_factor`, of "step"."""
     lr_drop_factor: float = 0.1
-    """In (0, 1); 0.1 where nothing is dropped."""
+    """In (0, 1)."""
+    warmup_epochs: float = 0.0
+    """Epochs, at most `epochs`, over which the learning rate grows linearly, step by step."""
+    label_smoothing: float = 0.0
+    """Share of the target spread evenly over all classes while training, in [0, 1)."""
+    clip_grad_norm: float = 0.0
+    """Largest Euclidean norm of all gradients together, those of removed weights not counted; 0: no limit."""
+    precision: str = "float32"
+    """"float32", or "bf16": forward passes of training under bfloat16 autocast. Parameters and measuring: float32."""
+    augment: bool = False
+    """Whether training images go through the data set's own augmentation."""
+
+    def folded(self) -> TrainingConfig:
+        """The configuration that stands for all that train alike: what is unused has its default (momentum is 0)."""
+        unused: dict[str, Any] = {
+            name: 0.0 if name == "momentum" else field.default
+            for name, field in self.__dataclass_fields__.items()
+            if self.optimizer not in OPTIMIZERS_USING.get(name, OPTIMIZERS)
+        }
+        drops = (
+            tuple(sorted(drop for drop in self.lr_drops if drop < self.epochs)) if self.lr_schedule == "step" else ()
+        )
+        unused |= {"lr_drops": drops} | ({} if drops else {"lr_drop_factor": 0.1})
+        if not self.weight_decay:
+            unused["weight_decay_on"] = "all"
+        return replace(self, **unused)
+
+
+PRECISIONS = ("float32", "bf16")
+OPTIMIZERS = ("sgd", "momentum", "adam", "adamw", "rmsprop")
+OPTIMIZERS_USING = {
+    "momentum": ("momentum",),
+    "nesterov": ("momentum",),
+    "beta1": ("adam", "adamw"),
+    "beta2": ("adam", "adamw"),
+    "epsilon": ("adam", "adamw", "rmsprop"),
+    "rmsprop_alpha": ("rmsprop",),
+}
+"""Options that only some optimizers read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,8 @@ with a context of its own as in the middle of a cohort.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -18,11 +20,9 @@ from pruning.scoring import prune_at_once, score_network
 from training.build import build_criterion, load_dataset
 from training.config import DatasetConfig, PrunerConfig, TrialConfig
 from training.datasets.contract import Dataset
-from training.device import prepare_device
+from training.datasets.holdout import hold_out
+from training.device import ExecutionClass, prepare_device
 from training.seeds import generator
-
-PRUNE_EXAMPLES_PER_CLASS = 10
-"""Prune set of the paper: 10 x classes training examples, drawn without regard to class."""
 
 
 class CohortContext:
@@ -41,7 +41,7 @@ class CohortContext:
     def dataset(self, config: DatasetConfig) -> Dataset:
         """The data set on this context's device, loaded once for consecutive trials that share it."""
         if self._dataset is None or self._dataset[0] != config:
-            self._dataset = (config, load_dataset(config).to(self.device))
+            self._dataset = (config, hold_out(load_dataset(config), config.validation).to(self.device))
         return self._dataset[1]
 
     def score(self, config: TrialConfig, model: nn.Module, masks: Masks, round_number: int) -> Scores:
@@ -82,14 +82,31 @@ class CohortContext:
         dtype = getattr(torch, pruner.score_dtype)
         return prune_at_once(model, criterion, self._prune_set(config), densities, pruner.scope, dtype=dtype)
 
+    def execution_of(self, config: TrialConfig) -> ExecutionClass:
+        """The class that a trial's results belong to here: its precision is part of it."""
+        return replace(self.execution, dtype=config.training.precision)
+
     def _prune_set(self, config: TrialConfig) -> PruneSet:
-        """Every pruner of one seed sees these same examples."""
+        """Every pruner of one seed sees these same examples. Raises ValueError where there are not as many."""
         dataset = self.dataset(config.dataset)
+        num_examples = config.pruner.examples_per_class * dataset.num_classes
+        if num_examples > len(dataset.train):
+            raise ValueError(
+                f"examples_per_class {config.pruner.examples_per_class} x {dataset.num_classes} classes make "
+                f"{num_examples} images, more than the {len(dataset.train)} trained on: set examples_per_class lower"
+            )
         order = torch.randperm(len(dataset.train), generator=generator(config.seeds.prune, "prune set"))
-        chosen = order[: PRUNE_EXAMPLES_PER_CLASS * dataset.num_classes].to(self.device)
+        chosen = order[:num_examples].to(self.device)
         return PruneSet(inputs=dataset.train.images[chosen], targets=dataset.train.labels[chosen])
 
 
-def _scoring_part(pruner: PrunerConfig) -> tuple[str, ...]:
+def _scoring_part(pruner: PrunerConfig) -> tuple[object, ...]:
     """What of a pruner's configuration its first-round scores depend on."""
-    return (pruner.name, pruner.options, pruner.source_hash, pruner.mode, pruner.score_dtype)
+    return (
+        pruner.name,
+        pruner.options,
+        pruner.source_hash,
+        pruner.mode,
+        pruner.score_dtype,
+        pruner.examples_per_class,
+    )

@@ -15,6 +15,7 @@ class ExecutionClass:
     device: str
     """"cpu" or "cuda"."""
     dtype: str
+    """Precision of training: "float32", or "bf16" (autocast)."""
     engine: str
     """"reference": dense tensors, masked after every step."""
     threads: int

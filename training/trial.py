@@ -37,7 +37,7 @@ def run_cohort(
             check(config)
             record = run_trial(config, context)
         except (Exception, SystemExit) as error:  # whatever it raises is the trial's result, and the others go on
-            record = TrialRecord(config=config, execution=context.execution, error=TrialError.of(error))
+            record = TrialRecord(config=config, execution=context.execution_of(config), error=TrialError.of(error))
         yield record
 
 
@@ -59,7 +59,7 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
         epochs = list(train(model, pruned.masks, dataset, config.training, config.seeds.data))
     return TrialRecord(
         config=config,
-        execution=context.execution,
+        execution=context.execution_of(config),
         num_train=len(dataset.train),
         num_test=len(dataset.test),
         num_classes=dataset.num_classes,

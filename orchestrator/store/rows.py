@@ -5,16 +5,18 @@ from __future__ import annotations
 import platform
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from training.config import NUMERICS_VERSION, TrialConfig, options_text
+from training.config import NUMERICS_VERSION, TrainingConfig, TrialConfig, options_text
 
 if TYPE_CHECKING:  # the record pulls in torch, which planning and analysis do without
     from training.record import TrialRecord
 
 Row = dict[str, Any]
+
+TRAINING_COLUMNS = [field.name for field in fields(TrainingConfig)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ def config_columns(config: TrialConfig) -> Row:
         "dataset": config.dataset.name,
         "dataset_options": config.dataset.options,
         "dataset_source": config.dataset.source_hash,
+        "validation": config.dataset.validation,
         "model": config.model.name,
         "model_options": config.model.options,
         "model_source": config.model.source_hash,
@@ -52,19 +55,14 @@ def config_columns(config: TrialConfig) -> Row:
         "rewind": config.levels.rewind,
         "rewind_step": config.levels.rewind_step,
         "fine_tune_epochs": config.levels.fine_tune_epochs,
+        "examples_per_class": config.pruner.examples_per_class,
         "density": float(config.density),
         "density_literal": f"{config.density:f}",
         "seed_init": config.seeds.init,
         "seed_data": config.seeds.data,
         "seed_prune": config.seeds.prune,
-        "epochs": training.epochs,
-        "optimizer": training.optimizer,
-        "lr": training.lr,
-        "momentum": training.momentum,
-        "weight_decay": training.weight_decay,
-        "batch_size": training.batch_size,
+        **{name: getattr(training, name) for name in TRAINING_COLUMNS},
         "lr_drops": options_text(list(training.lr_drops)),
-        "lr_drop_factor": training.lr_drop_factor,
     }
 
 

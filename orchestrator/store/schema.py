@@ -19,6 +19,7 @@ CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("dataset", pa.string()),
     ("dataset_options", pa.string()),
     ("dataset_source", pa.string()),  # hash of a user's own code; empty for ours
+    ("validation", pa.string()),  # "own", or how much was held out: a count, or a fraction below 1
     ("model", pa.string()),
     ("model_options", pa.string()),
     ("model_source", pa.string()),  # of a user's own code and of a weights file
@@ -31,6 +32,7 @@ CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("mode", pa.string()),
     ("score_dtype", pa.string()),
     ("ablation", pa.string()),
+    ("examples_per_class", pa.int64()),  # prune set / classes
     ("pre_epochs", pa.int64()),  # trained before each pruning; 0: pruned at initialisation
     ("levels", pa.int64()),  # times that training and pruning take turns
     ("rewind", pa.string()),  # after a pruning: "none", "weights" or "lr"
@@ -45,10 +47,22 @@ CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("optimizer", pa.string()),
     ("lr", pa.float64()),
     ("momentum", pa.float64()),
+    ("nesterov", pa.bool_()),
+    ("beta1", pa.float64()),
+    ("beta2", pa.float64()),
+    ("epsilon", pa.float64()),
+    ("rmsprop_alpha", pa.float64()),
     ("weight_decay", pa.float64()),
+    ("weight_decay_on", pa.string()),
     ("batch_size", pa.int64()),
+    ("lr_schedule", pa.string()),
     ("lr_drops", pa.string()),
     ("lr_drop_factor", pa.float64()),
+    ("warmup_epochs", pa.float64()),
+    ("label_smoothing", pa.float64()),
+    ("clip_grad_norm", pa.float64()),  # 0: no limit
+    ("precision", pa.string()),
+    ("augment", pa.bool_()),
 ]
 """A trial's configuration, spelled out; the same columns describe the points of a grid."""
 
@@ -107,7 +121,7 @@ EPOCHS = pa.schema(
         *_KEY,
         ("level", pa.int64()),  # prunings that lie behind the epoch; the last level is what the trial reports
         ("epoch", pa.int64()),  # of the recipe, 1 is the first; 0 alone where nothing was trained
-        ("lr", pa.float64()),
+        ("lr", pa.float64()),  # of the epoch's last step
         ("train_loss", pa.float64()),
         ("validation_loss", pa.float64()),
         ("validation_accuracy", pa.float64()),

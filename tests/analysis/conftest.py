@@ -18,14 +18,17 @@ from orchestrator.store.write import write_segment
 Row = dict[str, Any]
 
 CONFIG: Row = {
-    "dataset": "digits", "dataset_options": "{}", "dataset_source": "",
+    "dataset": "digits", "dataset_options": "{}", "dataset_source": "", "validation": "own",
     "model": "mlp", "model_options": "{}", "model_source": "",
     "pruner": "synflow", "pruner_options": "{}", "pruner_source": "",
     "iterations": 1, "schedule": "exponential", "scope": "global",
-    "mode": "eval", "score_dtype": "float32", "ablation": "none", "density": 0.1, "density_literal": "0.1",
+    "mode": "eval", "score_dtype": "float32", "ablation": "none", "examples_per_class": 10,
+    "density": 0.1, "density_literal": "0.1",
     "seed_init": 0, "seed_data": 0, "seed_prune": 0,
-    "epochs": 20, "optimizer": "momentum", "lr": 0.1, "momentum": 0.9, "weight_decay": 0.0, "batch_size": 64,
-    "lr_drops": "[]", "lr_drop_factor": 0.1,
+    "epochs": 20, "optimizer": "momentum", "lr": 0.1, "momentum": 0.9, "nesterov": True, "beta1": 0.9, "beta2": 0.999,
+    "epsilon": 1e-8, "rmsprop_alpha": 0.99, "weight_decay": 0.0, "weight_decay_on": "all", "batch_size": 64,
+    "lr_schedule": "step", "lr_drops": "[]", "lr_drop_factor": 0.1, "warmup_epochs": 0.0, "label_smoothing": 0.0,
+    "clip_grad_norm": 0.0, "precision": "float32", "augment": False,
 }  # fmt: skip
 assert set(CONFIG) == {name for name, _ in CONFIG_COLUMNS}
 

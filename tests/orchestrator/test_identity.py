@@ -26,7 +26,7 @@ CONFIG = TrialConfig(
 
 def test_an_id_is_stable_across_versions_of_python_and_of_ours() -> None:
     """Were this literal to change, every store would silently start anew: bump NUMERICS_VERSION on purpose instead."""
-    assert trial_id(CONFIG) == "46adbb03b57839070dc9d8486609baef"
+    assert trial_id(CONFIG) == "93208a913c6cc0b1261a7311f9deb77e"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,9 @@ def test_an_id_is_stable_across_versions_of_python_and_of_ours() -> None:
         replace(CONFIG, seeds=replace(CONFIG.seeds, data=1)),
         replace(CONFIG, seeds=replace(CONFIG.seeds, prune=1)),
         replace(CONFIG, training=replace(CONFIG.training, epochs=16)),
+        replace(CONFIG, training=replace(CONFIG.training, precision="bf16")),
+        replace(CONFIG, dataset=replace(CONFIG.dataset, validation="0")),
+        replace(CONFIG, pruner=replace(CONFIG.pruner, examples_per_class=5)),
         replace(CONFIG, training=replace(CONFIG.training, weight_decay=1e-4)),
         replace(CONFIG, training=replace(CONFIG.training, lr_drops=(10,))),
         replace(CONFIG, levels=LevelsConfig(pre_epochs=3)),
@@ -79,7 +82,9 @@ def test_at_density_one_the_pruner_and_its_seed_do_not_matter() -> None:
 @pytest.mark.parametrize("name", ["random", "uniform", "balanced", "erk", "igq", "smart_ratio", "magnitude", "lamp"])
 def test_rounds_schedule_mode_and_precision_fold_where_scores_never_change(name: str) -> None:
     one = PrunerConfig(name=name)
-    many = PrunerConfig(name=name, iterations=100, schedule="linear", mode="train", score_dtype="float64")
+    many = PrunerConfig(
+        name=name, iterations=100, schedule="linear", mode="train", score_dtype="float64", examples_per_class=5
+    )
     folded, reason = fold(replace(CONFIG, pruner=many))
     assert folded.pruner == one
     assert reason

@@ -55,7 +55,11 @@ def test_a_good_file_is_read_as_written() -> None:
         ("epochs: 3", "epochs: '3'", "s.yaml:9: training.epochs: Input should be a valid integer (got '3')"),
         ("epochs: 3, ", "", "s.yaml:9: training: 'epochs' is missing"),
         ("lr: [0.1, 0.01]", "lr: []", "s.yaml:9: training.lr: an empty list leaves nothing to run"),
-        ("lr: [0.1, 0.01]", "optimizer: adam, momentum: 0.9", "s.yaml:9: training: momentum is set but no optimizer"),
+        (
+            "lr: [0.1, 0.01]",
+            "optimizer: adam, momentum: 0.9",
+            "s.yaml:9: training.momentum: momentum is set but no optimizer",
+        ),
         ("iterations: [1, 100]", "schedule: [0.2, 0.5]", "falls from round to round"),
         ("iterations: [1, 100]", "iterations: 3, schedule: [0.5, 0.2]", "iterations is set, but a list of densities"),
         ("iterations: [1, 100]", "ablation: shufle", "s.yaml:6: pruner.1.ablation: Input should be 'none', 'shuffle'"),

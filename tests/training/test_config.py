@@ -33,7 +33,7 @@ integers = st.integers(-(2**63), 2**63)
 named: dict[str, Any] = {"name": names, "options": options, "source_hash": st.text(max_size=8)}
 trials = st.builds(
     TrialConfig,
-    dataset=st.builds(DatasetConfig, **named),
+    dataset=st.builds(DatasetConfig, **named, validation=names),
     model=st.builds(ModelConfig, **named),
     pruner=st.builds(
         PrunerConfig, **named, iterations=integers, schedule=names, scope=names, mode=names, score_dtype=names
@@ -74,13 +74,16 @@ def test_json_reads_back_equal_with_the_same_text_and_hash(config: TrialConfig) 
 
 def test_the_text_of_a_trial_is_this() -> None:
     assert EXAMPLE.to_json() == (
-        '{"dataset":{"name":"digits","options":"{}","source_hash":""},"density":"0.0001",'
+        '{"dataset":{"name":"digits","options":"{}","source_hash":"","validation":"own"},"density":"0.0001",'
         '"model":{"name":"mlp","options":"{\\"widths\\":[8]}","source_hash":""},'
-        '"pruner":{"ablation":"none","iterations":100,"mode":"eval","name":"synflow","options":"{}","schedule":"exponential",'
+        '"pruner":{"ablation":"none","examples_per_class":10,"iterations":100,"mode":"eval","name":"synflow",'
+        '"options":"{}","schedule":"exponential",'
         '"scope":"global","score_dtype":"float64","source_hash":""},'
         '"seeds":{"data":2,"init":1,"prune":3},'
-        '"training":{"batch_size":128,"epochs":2,"lr":0.1,"lr_drop_factor":0.1,"lr_drops":[1],"momentum":0.9,'
-        '"optimizer":"momentum","weight_decay":0.0}}'
+        '"training":{"augment":false,"batch_size":128,"beta1":0.9,"beta2":0.999,"clip_grad_norm":0.0,"epochs":2,'
+        '"epsilon":1e-08,"label_smoothing":0.0,"lr":0.1,"lr_drop_factor":0.1,"lr_drops":[1],"lr_schedule":"step",'
+        '"momentum":0.9,"nesterov":true,"optimizer":"momentum","precision":"float32","rmsprop_alpha":0.99,'
+        '"warmup_epochs":0.0,"weight_decay":0.0,"weight_decay_on":"all"}}'
     )
 
 
@@ -89,14 +92,52 @@ def test_every_field_changes_the_fragment(part: str) -> None:
     component: Component = getattr(EXAMPLE, part)
     for field in fields(component):
         value = getattr(component, field.name)
-        other = {str: lambda v: v + "x", tuple: lambda v: (*v, 7)}.get(type(value), lambda v: v + 1)(value)
+        other = {str: lambda v: v + "x", tuple: lambda v: (*v, 7), bool: lambda v: not v}.get(
+            type(value), lambda v: v + 1
+        )(value)
         changed = replace(component, **{field.name: other})
         assert changed != component
         assert changed.fragment != component.fragment
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"optimizer": "adam", "momentum": 0.5, "nesterov": False}, {"optimizer": "adam"}),
+        ({"optimizer": "sgd", "beta1": 0.5, "epsilon": 1.0, "rmsprop_alpha": 0.5}, {"optimizer": "sgd"}),
+        ({"optimizer": "rmsprop", "beta2": 0.5, "momentum": 0.0}, {"optimizer": "rmsprop"}),
+        ({"lr_drops": (9, 5, 40), "lr_drop_factor": 0.2}, {"lr_drops": (5, 9), "lr_drop_factor": 0.2}),
+        ({"lr_drops": (10,), "lr_drop_factor": 0.2}, {}),
+        ({"lr_schedule": "cosine", "lr_drops": (5,), "lr_drop_factor": 0.2}, {"lr_schedule": "cosine"}),
+        ({"weight_decay_on": "weights"}, {}),
+    ],
+)
+def test_what_trains_alike_folds_into_one(one: dict[str, Any], other: dict[str, Any]) -> None:
+    folded = TrainingConfig(epochs=10, **one).folded()
+    assert folded == TrainingConfig(epochs=10, **other).folded() == folded.folded()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adam", "beta1": 0.5},
+        {"optimizer": "adamw", "epsilon": 1.0},
+        {"optimizer": "rmsprop", "rmsprop_alpha": 0.5},
+        {"nesterov": False},
+        {"lr_drops": (5,), "lr_drop_factor": 0.2},
+        {"weight_decay": 0.1, "weight_decay_on": "weights"},
+    ],
+)
+def test_what_is_used_does_not_fold(options: dict[str, Any]) -> None:
+    folded = TrainingConfig(epochs=10, **options).folded()
+    assert {name: getattr(folded, name) for name in options} == options
+
+
 def test_equal_fields_of_different_kinds_have_different_fragments() -> None:
-    assert DatasetConfig(name="a").fragment == 'DatasetConfig{"name":"a","options":"{}","source_hash":""}'
+    assert (
+        DatasetConfig(name="a").fragment
+        == 'DatasetConfig{"name":"a","options":"{}","source_hash":"","validation":"own"}'
+    )
     assert DatasetConfig(name="a").fragment != ModelConfig(name="a").fragment
 
 

@@ -81,9 +81,11 @@ def test_trials_that_differ_in_density_schedule_scope_or_training_share_the_firs
         changed("pruner", source_hash="edited"),
         changed("pruner", mode="train"),
         changed("pruner", score_dtype="float64"),
+        changed("pruner", examples_per_class=9),
         changed("seeds", init=1),
         changed("seeds", prune=1),
         changed("model", options='{"widths":[9]}'),
+        changed("dataset", validation="300"),
     ],
 )
 def test_trials_that_differ_in_what_scores_depend_on_share_nothing(seen: list[Any], other: TrialConfig) -> None:

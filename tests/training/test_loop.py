@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,11 +14,12 @@ from torch import nn
 from models.convnet import ConvNet
 from pruning.masks import Masks
 from pruning.prunable import prunable_weights
-from training.config import TrainingConfig
+from training.config import OPTIMIZERS, TrainingConfig
 from training.datasets.contract import Dataset, Split
 from training.evaluate import evaluate
-from training.loop import removed_weights, train, train_epoch, zero_removed
-from training.optimizer import build_optimizer
+from training.loop import clip_gradients, removed_weights, train, train_epoch, training_loss, zero_removed
+from training.optimizer import build_optimizer, learning_rate
+from training.record import EpochRecord
 from training.seeds import generator
 
 SHAPE, CLASSES = (1, 6, 6), 4
@@ -48,14 +53,14 @@ def random_masks(model: nn.Module, seed: int = 0) -> Masks:
 CONFIG = TrainingConfig(epochs=3, lr=0.05, weight_decay=1e-3, batch_size=16, lr_drops=(1,))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_removed_weights_are_exactly_zero_after_every_step(optimizer: str) -> None:
     model, data = network(), dataset()
     masks = random_masks(model)
-    config = TrainingConfig(epochs=1, optimizer=optimizer, lr=0.05, weight_decay=1e-2)
+    config = TrainingConfig(epochs=1, optimizer=optimizer, lr=0.05, weight_decay=1e-2, batch_size=10)
     steps = build_optimizer(model.parameters(), config)
     for batch in torch.arange(50).split(10):
-        train_epoch(model, removed_weights(model, masks), data.train, batch, 10, steps)
+        train_epoch(model, removed_weights(model, masks), data.train, batch, config, steps, [0.05])
         for name, weight in prunable_weights(model).items():
             assert not weight[~masks[name]].any()
             assert weight[masks[name]].all()
@@ -73,7 +78,7 @@ def test_removed_weights_are_zero_even_after_a_step_that_overflows() -> None:
         assert weight[masks[name]].isnan().all()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_masking_after_the_step_trains_as_masking_in_the_forward_pass(optimizer: str) -> None:
     config = TrainingConfig(epochs=3, optimizer=optimizer, lr=0.02, weight_decay=1e-3, batch_size=16, lr_drops=(1,))
     model, data = network(), dataset()
@@ -166,3 +171,146 @@ def test_dropout_depends_on_seed_and_epoch_alone_and_leaves_the_global_generator
     before = torch.get_rng_state()
     assert run() == first
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_default_recipe_gives_the_bits_of_the_straightforward_loop() -> None:
+    """SGD with Nesterov momentum, cross-entropy, masks after the step: no option may cost a rounding by being there."""
+    data = dataset(torch.float32)
+    config = TrainingConfig(epochs=3, lr=0.05, weight_decay=1e-3, batch_size=16, lr_drops=(1,))
+    model, plain = network().float(), network().float().train()
+    masks = random_masks(model)
+    losses = [record.train_loss for record in train(model, masks, data, config, order_seed=7)]
+
+    expected = []
+    weights = prunable_weights(plain)
+    for name, weight in weights.items():
+        weight.data[~masks[name]] = 0.0
+    steps = torch.optim.SGD(plain.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3)
+    for epoch in (1, 2, 3):
+        for group in steps.param_groups:
+            group["lr"] = 0.05 if epoch == 1 else 0.05 * 0.1
+        total = 0.0
+        for batch in torch.randperm(50, generator=generator(7, f"order/{epoch}")).split(16):
+            loss = F.cross_entropy(plain(data.train.images[batch]), data.train.labels[batch])
+            steps.zero_grad()
+            loss.backward()
+            steps.step()
+            for name, weight in weights.items():
+                weight.data[~masks[name]] = 0.0
+            total += loss.item() * len(batch)
+        expected.append(total / 50)
+    assert losses == expected
+    for name, tensor in plain.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name])
+
+
+def test_label_smoothing_spreads_a_share_of_the_target_evenly() -> None:
+    model, data = network(), dataset()
+    images, labels = data.train.images[:7], data.train.labels[:7]
+    logits = model(images).detach().numpy()
+    log_probability = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    target = np.full((7, CLASSES), 0.3 / CLASSES)
+    target[np.arange(7), labels.numpy()] += 0.7
+    config = TrainingConfig(epochs=1, label_smoothing=0.3)
+    loss = training_loss(model, images, labels, config)
+    assert loss.item() == pytest.approx(-(target * log_probability).sum(axis=1).mean(), rel=1e-12)
+
+
+def test_label_smoothing_changes_training_but_not_what_is_measured() -> None:
+    def record(smoothing: float) -> EpochRecord:
+        model = network()
+        config = TrainingConfig(epochs=1, lr=1e-12, label_smoothing=smoothing)
+        return next(train(model, random_masks(model), dataset(), config, order_seed=0))
+
+    plain, smooth = record(0.0), record(0.5)
+    assert smooth.train_loss != pytest.approx(plain.train_loss, rel=1e-3)
+    assert smooth.test_loss == pytest.approx(plain.test_loss, rel=1e-9)
+
+
+@pytest.mark.parametrize(("max_norm", "factor"), [(2.5, 0.5), (50.0, 1.0)])
+def test_clipping_counts_the_gradients_of_kept_parameters_only(max_norm: float, factor: float) -> None:
+    layer = nn.Linear(2, 2).double()
+    layer.weight.grad = torch.tensor([[3.0, 1e9], [-1e30, 0.0]], dtype=torch.float64)
+    layer.bias.grad = torch.tensor([0.0, 4.0], dtype=torch.float64)
+    gone = torch.tensor([[False, True], [True, False]])
+    clip_gradients(layer, [(layer.weight, gone)], max_norm)  # the norm of 3 and 4 is 5
+    assert layer.weight.grad.tolist() == [[pytest.approx(3 * factor, rel=1e-6), 0.0], [0.0, 0.0]]
+    assert layer.bias.grad.tolist() == [0.0, pytest.approx(4 * factor, rel=1e-6)]
+
+
+def test_clipped_steps_are_no_longer_than_the_limit_allows() -> None:
+    model, data = network(), dataset()
+    masks = random_masks(model)
+    zero_removed(removed_weights(model, masks))
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    config = TrainingConfig(epochs=1, optimizer="sgd", lr=0.5, clip_grad_norm=1e-3, batch_size=50)
+    list(train(model, masks, data, config, order_seed=0))
+    moved = sum(((after - start) ** 2).sum() for after, start in zip(model.parameters(), before, strict=True)) ** 0.5
+    assert moved.item() == pytest.approx(0.5 * 1e-3, rel=1e-2)
+
+
+def test_bf16_trains_otherwise_than_float32_and_leaves_parameters_in_float32() -> None:
+    def trained(precision: str) -> tuple[nn.Module, float]:
+        model = network().float()
+        config = TrainingConfig(epochs=2, lr=0.05, batch_size=16, precision=precision)
+        records = list(train(model, random_masks(model), dataset(torch.float32), config, order_seed=0))
+        return model, records[-1].train_loss
+
+    (exact, exact_loss), (coarse, coarse_loss) = trained("float32"), trained("bf16")
+    assert {parameter.dtype for parameter in coarse.parameters()} == {torch.float32}
+    assert coarse_loss != exact_loss
+    assert coarse_loss == pytest.approx(exact_loss, rel=0.05)
+    assert trained("bf16")[1] == coarse_loss
+    for name, weight in prunable_weights(coarse).items():
+        assert not weight[~random_masks(exact)[name]].any()
+
+
+def test_the_forward_pass_of_bf16_rounds_to_eight_bits() -> None:
+    layer = nn.Linear(1, 2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[1.0 + 2**-9], [0.0]]))  # bfloat16 holds 1 and 1 + 2^-7
+    images, labels = torch.ones(1, 1), torch.zeros(1, dtype=torch.long)
+    losses = [
+        training_loss(layer, images, labels, TrainingConfig(epochs=1, precision=precision)).item()
+        for precision in ("float32", "bf16")
+    ]
+    assert losses == pytest.approx([math.log1p(math.exp(-1 - 2**-9)), math.log1p(math.exp(-1))], rel=1e-6)
+
+
+def test_every_step_trains_at_the_scheduled_rate_and_the_record_holds_the_last() -> None:
+    model, data = network(), dataset()
+    seen: list[float] = []
+    config = TrainingConfig(epochs=2, lr=0.3, batch_size=16, lr_schedule="cosine", warmup_epochs=0.5)
+    original = torch.optim.SGD.step
+
+    def step(self: torch.optim.SGD) -> None:
+        seen.extend({group["lr"] for group in self.param_groups})
+        original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", step)
+        records = list(train(model, random_masks(model), data, config, order_seed=0))
+    assert seen == [learning_rate(config, number, 4) for number in range(1, 9)]
+    assert [record.lr for record in records] == [seen[3], seen[7]]
+
+
+def test_a_training_that_diverges_is_recorded_as_it_is() -> None:
+    model = network()
+    config = TrainingConfig(epochs=3, optimizer="sgd", lr=1e200, batch_size=16)
+    records = list(train(model, random_masks(model), dataset(), config, order_seed=0))
+    assert len(records) == 3
+    assert not math.isfinite(records[-1].train_loss)
+    assert not math.isfinite(records[-1].test_loss)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"precision": "fp8"}, "precision 'fp8': expected one of float32, bf16"),
+        ({"augment": True}, "augment is set, but this data set has no augmentation"),
+    ],
+)
+def test_what_cannot_be_trained_as_asked_is_refused(options: dict[str, Any], message: str) -> None:
+    model = network()
+    with pytest.raises(ValueError, match=message):
+        next(train(model, random_masks(model), dataset(), TrainingConfig(epochs=1, **options), order_seed=0))

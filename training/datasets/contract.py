@@ -20,6 +20,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, index: Tensor) -> Split:
+        """The examples at `index`, in its order."""
+        return Split(images=self.images[index], labels=self.labels[index])
+
     def to(self, device: torch.device) -> Split:
         """The same split on a device."""
         return Split(images=self.images.to(device), labels=self.labels.to(device))

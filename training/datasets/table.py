@@ -20,6 +20,8 @@ class DatasetEntry:
     input_shape: tuple[int, int, int]
     """(channels, height, width): known without loading, so that planning reads no data."""
     num_classes: int
+    num_validation: int = 0
+    """Images of its own validation split."""
     options: tuple[str, ...] = ()
     """Names of the function's arguments."""
 
@@ -31,5 +33,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="UCI optical recognition of handwritten digits, as in scikit-learn",
         input_shape=(1, 8, 8),
         num_classes=10,
+        num_validation=200,
     ),
 }
