@@ -7,7 +7,8 @@ read) at the price of one pass over the weights. This loop is the oracle for eve
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,73 +17,195 @@ from torch import Tensor, nn
 from pruning.masks import Masks
 from pruning.prunable import prunable_weights
 from training.config import PRECISIONS, TrainingConfig
-from training.datasets.contract import Dataset, Split
+from training.datasets.contract import Dataset
 from training.evaluate import evaluate
+from training.moving_masks import MovingMasks
 from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord
 from training.seeds import generator, global_seed
+from training.state import (
+    load_network_state,
+    load_noise_state,
+    load_optimizer_state,
+    network_state,
+    noise_state,
+    optimizer_state,
+)
 
 Removed = list[tuple[nn.Parameter, Tensor]]
 """Weights, each with a boolean tensor of its shape: True is removed."""
 
+State = tuple[dict[str, Tensor], dict[str, Any]]
+"""What a checkpoint holds: tensors by name, and facts that JSON can hold."""
+
+
+class Training:
+    """A network in training under masks. It can stop after any step, be put aside, and be taken up again.
+
+    The clock counts the steps of the recipe. The order of examples in an epoch depends on (order_seed, epoch) alone,
+    and so does dropout: all pruners of a seed see the same batches, and a clock that is turned back sees them again.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        masks: Masks,
+        dataset: Dataset,
+        config: TrainingConfig,
+        order_seed: int,
+        *,
+        level: int = 1,
+        moving: MovingMasks | None = None,
+    ) -> None:
+        """`level` prunings lie behind; `moving` are masks that change while the network trains.
+
+        Raises ValueError for an option that is unknown or that the data set cannot serve.
+        """
+        if config.augment:
+            raise ValueError("augment is set, but this data set has no augmentation of its own: write augment: false")
+        if config.precision not in PRECISIONS:
+            raise ValueError(f"precision {config.precision!r}: expected one of {', '.join(PRECISIONS)}")
+        self.model = model
+        self.masks = masks
+        self.step = 0
+        """Steps of the recipe that lie behind."""
+        self.steps_per_epoch = steps_per_epoch(dataset, config)
+        self._dataset, self._config, self._order_seed = dataset, config, order_seed
+        self._level, self._moving = level, moving
+        self._device = dataset.train.labels.device
+        self._removed = removed_weights(model, masks)
+        zero_removed(self._removed)
+        self._optimizer = build_optimizer(model.parameters(), config)
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
+        self._num_seen = 0
+        self._noise: State | None = None
+
+    def run(self, stop_step: int, after_step: Callable[[], None] = lambda: None) -> Iterator[EpochRecord]:
+        """Train until `stop_step`; one record for each epoch that ends on the way, by its number in the recipe.
+
+        A record's training loss is the mean over the images seen since the clock was last set, before each step; its
+        learning rate is that of the last step. Training that diverges goes on, and its records hold the losses that are
+        not finite. `after_step` is called after every step, when `state()` may be asked for.
+        """
+        while self.step < stop_step:
+            epoch = self.step // self.steps_per_epoch + 1
+            with global_seed(self._order_seed, f"noise/{epoch}", self._device):
+                lr = self._train_epoch(epoch, min(stop_step, epoch * self.steps_per_epoch), after_step)
+            if self.step % self.steps_per_epoch == 0:
+                loss = float(self._loss_sum) / self._num_seen
+                yield measured(self.model, self._dataset, level=self._level, epoch=epoch, lr=lr, train_loss=loss)
+                self._start_epoch()
+
+    def state(self) -> State:
+        """Everything that the next step depends on, besides what this object was made from."""
+        tensors = network_state(self.model) | optimizer_state(self._optimizer)
+        facts: dict[str, Any] = {
+            "step": self.step,
+            "loss_sum": float(self._loss_sum),
+            "num_seen": self._num_seen,
+        }
+        if self.step % self.steps_per_epoch:  # between epochs the generators are about to be seeded
+            noise, noise_facts = noise_state(self._device)
+            tensors |= noise
+            facts["noise"] = noise_facts
+        return tensors, facts
+
+    def load(self, state: State) -> None:
+        """Go on from `state`, which `state()` gave for the same network, masks aside. Removed weights become zero."""
+        tensors, facts = state
+        load_network_state(self.model, tensors)
+        load_optimizer_state(self._optimizer, tensors)
+        zero_removed(self._removed)
+        self.turn_clock(facts["step"])
+        self._loss_sum.fill_(facts["loss_sum"])
+        self._num_seen = facts["num_seen"]
+        self._noise = state if "noise" in facts else None
+
+    def turn_clock(self, step: int) -> None:
+        """Go on from `step` of the recipe with the network as it is."""
+        self.step = step
+        self._start_epoch()
+        self._noise = None
+
+    def _start_epoch(self) -> None:
+        self._loss_sum.zero_()
+        self._num_seen = 0
+
+    def _train_epoch(self, epoch: int, stop_step: int, after_step: Callable[[], None]) -> float:
+        """The rest of an epoch, as far as `stop_step`. Returns the last step's learning rate."""
+        if self._noise is not None:
+            tensors, facts = self._noise
+            load_noise_state(self._device, tensors, facts["noise"])
+            self._noise = None
+        train, config = self._dataset.train, self._config
+        order = torch.randperm(len(train), generator=generator(self._order_seed, f"order/{epoch}"))
+        first = (epoch - 1) * self.steps_per_epoch
+        batches = order.to(self._device).split(config.batch_size)
+        self.model.train()
+        lr = config.lr
+        for batch in batches[self.step - first : stop_step - first]:
+            # beyond the recipe's end the rate stays where it was
+            lr = learning_rate(config, min(self.step + 1, config.epochs * self.steps_per_epoch), self.steps_per_epoch)
+            for group in self._optimizer.param_groups:
+                group["lr"] = lr
+            self._take_step(train.images[batch], train.labels[batch])
+            self.step += 1
+            after_step()
+        return lr
+
+    def _take_step(self, images: Tensor, labels: Tensor) -> None:
+        config = self._config
+        loss = training_loss(self.model, images, labels, config)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._loss_sum += loss.detach().double() * len(labels)
+        self._num_seen += len(labels)
+        moving = self._moving if self._moving and self._moving.is_due(self.step + 1) else None
+        if moving is None or not moving.replaces_step:
+            if config.clip_grad_norm:
+                clip_gradients(self.model, self._removed, config.clip_grad_norm)
+            self._optimizer.step()
+            zero_removed(self._removed)
+        if moving is not None:
+            self.masks = moving.move(self.model, self.masks, self._optimizer, self.step + 1)
+            self._removed = removed_weights(self.model, self.masks)
+            zero_removed(self._removed)
 
 def train(
     model: nn.Module, masks: Masks, dataset: Dataset, config: TrainingConfig, order_seed: int
 ) -> Iterator[EpochRecord]:
-    """Train `model` in place under `masks`, yielding one record an epoch.
-
-    The order of examples in an epoch depends on (order_seed, epoch) alone, and so does dropout: all pruners of a seed
-    see the same batches. Without epochs the untrained network is measured, as epoch 0. A record's learning rate is that
-    of the epoch's last step. Training that diverges goes on, and its records hold the losses that are not finite.
-    Raises ValueError for an option that is unknown or that the data set cannot serve.
-    """
-    if config.augment:
-        raise ValueError("augment is set, but this data set has no augmentation of its own: write augment: false")
-    if config.precision not in PRECISIONS:
-        raise ValueError(f"precision {config.precision!r}: expected one of {', '.join(PRECISIONS)}")
-    removed = removed_weights(model, masks)
-    zero_removed(removed)
+    """Train `model` in place under `masks` by the whole recipe, one record an epoch; a recipe without any measures it."""
+    training = Training(model, masks, dataset, config, order_seed)
     if config.epochs == 0:
-        untrained = evaluate(model, dataset.train)
-        yield _record(model, dataset, epoch=0, lr=config.lr, train_loss=untrained.loss if untrained else math.nan)
-    optimizer = build_optimizer(model.parameters(), config)
-    steps = math.ceil(len(dataset.train) / config.batch_size)
-    for epoch in range(1, config.epochs + 1):
-        rates = [learning_rate(config, (epoch - 1) * steps + step, steps) for step in range(1, steps + 1)]
-        order = torch.randperm(len(dataset.train), generator=generator(order_seed, f"order/{epoch}"))
-        with global_seed(order_seed, f"noise/{epoch}", dataset.train.labels.device):
-            train_loss = train_epoch(model, removed, dataset.train, order, config, optimizer, rates)
-        yield _record(model, dataset, epoch=epoch, lr=rates[-1], train_loss=train_loss)
+        yield untrained(model, dataset, config)
+    yield from training.run(config.epochs * training.steps_per_epoch)
 
 
-def train_epoch(
-    model: nn.Module,
-    removed: Removed,
-    split: Split,
-    order: torch.Tensor,
-    config: TrainingConfig,
-    optimizer: torch.optim.Optimizer,
-    rates: list[float],
-) -> float:
-    """One pass over `split` in the given order, at the given learning rate of each step.
+def steps_per_epoch(dataset: Dataset, config: TrainingConfig) -> int:
+    """Steps that see every training image once."""
+    return math.ceil(len(dataset.train) / config.batch_size)
 
-    Returns the mean over images of the training loss before each step, label smoothing included.
-    """
-    model.train()
-    device = split.labels.device
-    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-    for batch, lr in zip(order.to(device).split(config.batch_size), rates, strict=True):
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        loss = training_loss(model, split.images[batch], split.labels[batch], config)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if config.clip_grad_norm:
-            clip_gradients(model, removed, config.clip_grad_norm)
-        optimizer.step()
-        zero_removed(removed)
-        loss_sum += loss.detach().double() * len(batch)
-    return float(loss_sum) / len(order)
+
+def untrained(model: nn.Module, dataset: Dataset, config: TrainingConfig) -> EpochRecord:
+    """The record of a network before its first step, as epoch 0."""
+    metrics = evaluate(model, dataset.train)
+    return measured(
+        model, dataset, level=1, epoch=0, lr=config.lr, train_loss=metrics.loss if metrics else math.nan
+    )
+
+
+def measured(
+    model: nn.Module, dataset: Dataset, *, level: int, epoch: int, lr: float, train_loss: float
+) -> EpochRecord:
+    """The record of an epoch that has just ended."""
+    return EpochRecord.of(
+        level=level,
+        epoch=epoch,
+        lr=lr,
+        train_loss=train_loss,
+        validation=evaluate(model, dataset.validation),
+        test=evaluate(model, dataset.test),
+    )
 
 
 def training_loss(model: nn.Module, images: Tensor, labels: Tensor, config: TrainingConfig) -> Tensor:
@@ -116,13 +239,3 @@ def zero_removed(removed: Removed) -> None:
     """Set removed weights to zero, also where an overflowing step made them infinite or NaN."""
     for weight, gone in removed:
         weight.masked_fill_(gone, 0.0)
-
-
-def _record(model: nn.Module, dataset: Dataset, *, epoch: int, lr: float, train_loss: float) -> EpochRecord:
-    return EpochRecord.of(
-        epoch=epoch,
-        lr=lr,
-        train_loss=train_loss,
-        validation=evaluate(model, dataset.validation),
-        test=evaluate(model, dataset.test),
-    )

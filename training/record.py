@@ -24,6 +24,8 @@ MESSAGE_CHARACTERS = 1000
 class EpochRecord:
     """One epoch of training; validation metrics are None without a validation split."""
 
+    level: int
+    """Prunings that lie behind: 1 after pruning at initialisation, 0 before the first where training comes first."""
     epoch: int
     lr: float
     train_loss: float
@@ -36,12 +38,13 @@ class EpochRecord:
 
     @classmethod
     def of(
-        cls, *, epoch: int, lr: float, train_loss: float, validation: Metrics | None, test: Metrics | None
+        cls, *, level: int = 1, epoch: int, lr: float, train_loss: float, validation: Metrics | None, test: Metrics | None
     ) -> EpochRecord:
         """The record of measured metrics. Raises ValueError for an empty test split."""
         if test is None:
             raise ValueError("the data set's test split is empty: nothing can be measured")
         return cls(
+            level=level,
             epoch=epoch,
             lr=lr,
             train_loss=train_loss,
@@ -119,7 +122,7 @@ class TrialRecord:
     masks: list[MaskRecord] = field(default_factory=list)
     """Empty unless the sweep asks for masks."""
     epochs: list[EpochRecord] = field(default_factory=list)
-    """Epochs 1 to the last; epoch 0 alone, untrained, where the training has no epochs."""
+    """Every epoch of every level, in order; epoch 0 alone, untrained, where the training has no epochs."""
     is_connected: bool | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds per phase: load, build, prune, train."""
@@ -135,14 +138,19 @@ class TrialRecord:
         return self.epochs[-1] if self.epochs else None
 
     @property
+    def last_level(self) -> list[EpochRecord]:
+        """The epochs after the last pruning: those of the network that is reported."""
+        return [epoch for epoch in self.epochs if epoch.level == self.epochs[-1].level]
+
+    @property
     def best(self) -> EpochRecord | None:
         """The epoch of the highest test accuracy, the first of equals: for comparison with published curves only."""
-        return max(self.epochs, key=lambda epoch: epoch.test_accuracy, default=None)
+        return max(self.last_level, key=lambda epoch: epoch.test_accuracy, default=None)
 
     @property
     def selected(self) -> EpochRecord | None:
         """The epoch of the highest validation accuracy, the first of equals; None without a validation split."""
-        measured = [epoch for epoch in self.epochs if epoch.validation_accuracy is not None]
+        measured = [epoch for epoch in self.last_level if epoch.validation_accuracy is not None]
         return max(measured, key=lambda epoch: epoch.validation_accuracy or -math.inf, default=None)
 
 
@@ -159,4 +167,4 @@ class PhaseTimer:
         yield
         if torch.cuda.is_initialized():  # asking a GPU that nothing has used would take memory on it
             torch.cuda.synchronize()
-        self.seconds[phase] = time.perf_counter() - start
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start

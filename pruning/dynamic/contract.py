@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, TypeGuard, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -33,6 +33,7 @@ class Moment:
         return self.step / self.num_steps
 
 
+@runtime_checkable
 class DynamicPruner(Protocol):
     """A pruner that acts during training; constructor arguments are its options."""
 
@@ -58,6 +59,11 @@ class DynamicPruner(Protocol):
     ) -> Masks:
         """The new masks. `weights` are masked; `gradients` are dense."""
         ...
+
+
+def is_dynamic(pruner: object) -> TypeGuard[DynamicPruner]:
+    """Whether a pruner acts during training instead of scoring before it."""
+    return isinstance(pruner, DynamicPruner)
 
 
 def check_fraction(option: str, value: float, *, above: float = 0.0, most: float = 1.0) -> None:
