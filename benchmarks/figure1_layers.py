@@ -22,9 +22,9 @@ from scipy import special
 from pruning.density import canonical_density
 from pruning.masks import Masks
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
-from training.context import CohortContext
+from training.context import CohortContext, build_network
+from training.pruning_step import prune_model
 from training.datasets.contract import Dataset, Split
-from training.trial import build_network, prune_model
 
 PRUNERS = {
     "random": PrunerConfig(name="random"),

@@ -92,6 +92,7 @@ def prune(
     scope: str = "global",
     layer_densities: LayerDensities | None = None,
     monotone: bool = True,
+    before: tuple[Masks, Decimal] | None = None,
 ) -> Pruned:
     """Prune to exactly `density` in `num_rounds` rounds.
 
@@ -99,19 +100,23 @@ def prune(
     round-half-even(density_k x weights) weights are left: over the whole network, shared out by rank (`scope` "global")
     or by `layer_densities` where a criterion has them, or in each layer ("local"). A scope that fixes layers leaves the
     schedule to the others (`pruning.scopes`). Masks are nested, a weight removed in one round never returns, unless the
-    criterion is not `monotone`: then every round chooses among all weights.
+    criterion is not `monotone`: then every round chooses among all weights. `before` are masks to start from and their
+    density: what they removed never returns, and the rounds lead from there.
     Raises ValueError for an unknown schedule or scope, for fewer than one round, for layer densities that cannot be
     met, and where no weight would be left.
     """
     if layer_densities is not None and scope != "global":
         raise ValueError(f"scope {scope!r}: this pruner sets each layer's density itself; leave scope out")
-    masks = all_kept(weights)
+    masks = before[0] if before else all_kept(weights)
     everything = masks
-    total = count_kept(masks)
+    total = sum(mask.numel() for mask in masks.values())
     scores: Scores = {}
     rounds: list[Round] = []
-    split = ranking(scope, {name: mask.numel() for name, mask in masks.items()}, density)
-    for number, target in enumerate(densities_by_round(schedule, split.density, num_rounds), start=1):
+    sizes = {name: mask.numel() for name, mask in masks.items()}
+    split = ranking(scope, sizes, density)
+    start = ranking(scope, sizes, before[1]).density if before else Decimal(1)
+    densities = densities_by_round(schedule, split.density, num_rounds, start)
+    for number, target in enumerate(densities, start=1):
         given = score(masks, number)
         ranked = masks if monotone else everything
         scores = {name: given[name].masked_fill(~mask, 0.0) for name, mask in ranked.items()}

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from decimal import Decimal, InvalidOperation, localcontext
 from itertools import pairwise
 
+ALL = Decimal(1)
 Schedule = Callable[[Decimal, int], list[Decimal]]
 
 
@@ -43,18 +44,27 @@ SCHEDULES: dict[str, Schedule] = {"exponential": exponential, "linear": linear}
 """Densities after each round, by name."""
 
 
-def densities_by_round(schedule: str, density: Decimal, num_rounds: int) -> list[Decimal]:
+def densities_by_round(
+    schedule: str, density: Decimal, num_rounds: int, start: Decimal = ALL
+) -> list[Decimal]:
     """Density after each round of `schedule`, a name or a list of stops. The last is `density` itself.
 
     >>> [str(one) for one in densities_by_round("0.5,0.2", Decimal("0.3"), 2)]
     ['0.5', '0.3']
 
+    A named schedule can lead on from a network that is already pruned to `start`.
+
+    >>> [str(one) for one in densities_by_round("linear", Decimal("0.1"), 2, start=Decimal("0.5"))]
+    ['0.30', '0.1']
+
     Raises ValueError for an unknown schedule, for fewer than one round, and where a list has another number of rounds.
     """
     if num_rounds < 1:
         raise ValueError(f"{num_rounds} rounds: expected at least 1")
-    if schedule in SCHEDULES:
+    if schedule in SCHEDULES and start == 1:
         return SCHEDULES[schedule](density, num_rounds)
+    if schedule in SCHEDULES:
+        return [*(start * step for step in SCHEDULES[schedule](density / start, num_rounds)[:-1]), density]
     visited = [*stops_above(schedule, density), density]
     if len(visited) != num_rounds:
         raise ValueError(f"schedule {schedule} reaches density {density} in {len(visited)} rounds, not {num_rounds}")

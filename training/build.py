@@ -9,7 +9,7 @@ from torch import nn
 
 from models.table import MODELS
 from pruning.criteria.contract import Criterion
-from pruning.table import PRUNERS
+from pruning.table import ALL_PRUNERS
 from training.config import DatasetConfig, ModelConfig, Named, PrunerConfig
 from training.datasets.contract import Dataset
 from training.datasets.table import DATASETS
@@ -44,7 +44,7 @@ def build_model(
 
 def build_criterion(config: PrunerConfig) -> Criterion:
     """The configured pruning criterion."""
-    entry = PRUNERS.get(config.name)
+    entry = ALL_PRUNERS.get(config.name)
     criterion: Criterion = _call(entry.target if entry else config.name, config)
     return criterion
 

@@ -7,6 +7,7 @@ with a context of its own as in the middle of a cohort.
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 import torch
 from torch import nn
@@ -19,20 +20,36 @@ from pruning.schedules import densities_by_round
 from pruning.scopes import NAMED_SCOPES
 from pruning.scoring import prune_at_once, score_network
 from pruning.unit_groups import UnitGroups, unit_groups
-from training.build import build_criterion, load_dataset
+from training.build import build_criterion, build_model, load_dataset
+from training.checkpoint import Shelf
 from training.config import DatasetConfig, PrunerConfig, TrialConfig
 from training.datasets.contract import Dataset
 from training.datasets.holdout import hold_out
 from training.device import ExecutionClass, prepare_device
+from training.levels import round_schedule
 from training.seeds import generator
+from training.snapshots import Snapshots
+
+
+CHECKPOINT_SECONDS = 300.0
+"""Between checkpoints of a trial unless told otherwise: shorter trials write none."""
 
 
 class CohortContext:
     """Shared state of one worker process; holds the last data set, network and first-round scores only."""
 
-    def __init__(self, device: str = "auto", *, save_masks: bool = False) -> None:
+    def __init__(
+        self,
+        device: str = "auto",
+        *,
+        save_masks: bool = False,
+        shelf: Shelf | None = None,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    ) -> None:
+        """With a `shelf`, trials write a checkpoint every so many seconds and go on from it."""
         self.save_masks = save_masks
         self.device, self.execution = prepare_device(device)
+        self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
         self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None
@@ -55,7 +72,8 @@ class CohortContext:
         """
         pruner = config.pruner
         key = (config.dataset, config.model, config.seeds, _scoring_part(pruner))
-        if round_number == 1 and self._first_scores is not None and self._first_scores[0] == key:
+        is_shared = round_number == 1 and config.levels.pre_epochs == 0
+        if is_shared and self._first_scores is not None and self._first_scores[0] == key:
             return self._first_scores[1]
         scores = score_network(
             model,
@@ -66,11 +84,11 @@ class CohortContext:
             mode=pruner.mode,
             dtype=getattr(torch, pruner.score_dtype),
         )
-        if round_number == 1:
+        if is_shared:
             self._first_scores = (key, scores)
         return scores
 
-    def prune_at_once(self, config: TrialConfig, model: nn.Module) -> Pruned | None:
+    def prune_at_once(self, config: TrialConfig, model: nn.Module, density: Decimal) -> Pruned | None:
         """All rounds in one go where the criterion knows a faster way; None where rounds are to be scored one by one.
 
         A single round is one of those: its scores are shared between trials.
@@ -81,7 +99,7 @@ class CohortContext:
             return None
         if not prunes_at_once(criterion):
             return None
-        densities = densities_by_round(pruner.schedule, config.density, pruner.iterations)
+        densities = densities_by_round(round_schedule(config), density, pruner.iterations)
         dtype = getattr(torch, pruner.score_dtype)
         return prune_at_once(model, criterion, self._prune_set(config), densities, pruner.scope, dtype=dtype)
 
@@ -130,3 +148,16 @@ def _scoring_part(pruner: PrunerConfig) -> tuple[object, ...]:
         pruner.score_dtype,
         pruner.examples_per_class,
     )
+
+
+def build_network(config: TrialConfig, context: CohortContext, purpose: str = "init") -> nn.Module:
+    """The configured model on the context's device, its weights drawn for one purpose."""
+    dataset = context.dataset(config.dataset)
+    model = build_model(
+        config.model,
+        input_shape=dataset.input_shape,
+        num_classes=dataset.num_classes,
+        init_seed=config.seeds.init,
+        purpose=purpose,
+    )
+    return model.to(context.device)

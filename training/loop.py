@@ -93,8 +93,8 @@ class Training:
                 lr = self._train_epoch(epoch, min(stop_step, epoch * self.steps_per_epoch), after_step)
             if self.step % self.steps_per_epoch == 0:
                 loss = float(self._loss_sum) / self._num_seen
-                yield measured(self.model, self._dataset, level=self._level, epoch=epoch, lr=lr, train_loss=loss)
                 self._start_epoch()
+                yield measured(self.model, self._dataset, level=self._level, epoch=epoch, lr=lr, train_loss=loss)
 
     def state(self) -> State:
         """Everything that the next step depends on, besides what this object was made from."""

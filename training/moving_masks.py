@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import torch
 from torch import Tensor, nn
 
 from pruning.dynamic.contract import DynamicPruner, Moment
-from pruning.masks import Masks, count_kept
+from pruning.masks import Masks
 from pruning.prunable import prunable_weights
 from pruning.prune import Round
 from training.seeds import generator
@@ -56,13 +56,15 @@ class MovingMasks:
 
 
 def _round(number: int, weights: Mapping[str, Tensor], before: Masks, after: Masks) -> Round:
-    num_kept = count_kept(after)
-    dropped = [weights[name].abs()[mask & ~after[name]].sum(dtype=torch.float64) for name, mask in before.items()]
-    held = [weights[name].abs()[mask].sum(dtype=torch.float64) for name, mask in before.items()]
-    return Round(
-        round=number,
-        density=num_kept / sum(mask.numel() for mask in after.values()),
-        kept=num_kept,
-        score_cut=float(torch.stack(dropped).sum()),
-        flow=float(torch.stack(held).sum()) / len(before),
+    magnitudes = {name: weight.abs() for name, weight in weights.items()}
+    return Round.of(
+        number,
+        num_weights=sum(mask.numel() for mask in after.values()),
+        layer_kept=[int(mask.sum()) for mask in after.values()],
+        layer_scores=_sums(magnitudes[name][mask] for name, mask in before.items()),
+        score_cut=sum(_sums(magnitudes[name][mask & ~after[name]] for name, mask in before.items())),
     )
+
+
+def _sums(tensors: Iterable[Tensor]) -> list[float]:
+    return torch.stack([tensor.sum(dtype=torch.float64) for tensor in tensors]).tolist()

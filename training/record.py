@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -160,16 +160,30 @@ class TrialRecord:
 
 
 class PhaseTimer:
-    """Wall-clock seconds of named phases."""
+    """Wall-clock seconds of named phases; a phase that comes again adds up."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._running: tuple[str, float] | None = None
 
     @contextmanager
     def __call__(self, phase: str) -> Iterator[None]:
         """Time the block, waiting for a GPU's queue to drain so that work is charged where it was asked for."""
-        start = time.perf_counter()
+        self._running = (phase, time.perf_counter())
         yield
         if torch.cuda.is_initialized():  # asking a GPU that nothing has used would take memory on it
             torch.cuda.synchronize()
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
+        self.seconds = self.so_far()
+        self._running = None
+
+    def so_far(self) -> dict[str, float]:
+        """Seconds up to now, of the phase that is under way as well."""
+        if self._running is None:
+            return dict(self.seconds)
+        phase, start = self._running
+        return self.seconds | {phase: self.seconds.get(phase, 0.0) + time.perf_counter() - start}
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """What an earlier attempt has spent."""
+        for phase, spent in seconds.items():
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + spent

@@ -1,7 +1,7 @@
 """Where a trial stands between its first step and its record, put aside and taken up again.
 
-A snapshot is everything that the rest of a trial depends on. Two things use it: checkpoints, from which a trial that was
-cut off goes on, and prefixes, the training that several trials share (dense training before the first pruning, the
+A snapshot is everything that the rest of a trial depends on. Two things use it: checkpoints, from which a trial that
+was cut off goes on, and prefixes, the training that several trials share (dense training before the first pruning, the
 levels of iterative pruning that sparser trials pass through). Both are named after what determines them, so what is
 found under a name is what would be computed again, bit for bit in one execution class.
 """
@@ -28,6 +28,9 @@ from training.record import EpochRecord, LayerRecord
 TRAINING, REWIND, MASK = "training/", "rewind/", "mask/"
 PREFIX_BYTES = 2 * 2**30
 """Prefixes kept in memory, beside those on the shelf."""
+
+PREFIXES_ON_SHELF = 4
+"""Ends of levels that a process leaves on the shelf, beside the dense training that every level starts from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ class Snapshot:
             rewind=None if rewind is None else (_below(checkpoint.tensors, REWIND), rewind),
             epochs=[EpochRecord(**one) for one in facts["epochs"]],
             seconds=facts["seconds"],
-            rounds=[Round(**one) for one in facts["rounds"]],
+            rounds=[_round(one) for one in facts["rounds"]],
             layers=[LayerRecord(**one) for one in facts["layers"]],
             is_connected=facts["is_connected"],
         )
@@ -101,6 +104,7 @@ class Snapshots:
         self._shelf, self._every_seconds = shelf, every_seconds
         self._class = options_text(asdict(execution))
         self._prefixes: OrderedDict[str, Snapshot] = OrderedDict()
+        self._on_shelf: list[str] = []
         self._written: set[str] = set()
         self._last_save = time.monotonic()
 
@@ -139,16 +143,25 @@ class Snapshots:
             self._shelf.remove_folder("checkpoints", key)
             self._written.discard(key)
 
-    def share(self, history: str, snapshot: Snapshot) -> None:
-        """Keep the end of a stretch for every trial with the same history."""
+    def share(self, history: str, snapshot: Snapshot, *, keep: bool) -> None:
+        """Keep the end of a stretch for every trial with the same history.
+
+        On the shelf that is the last few, which is what a sweep that is taken up again starts from, and those to `keep`.
+        """
         key = self._key(history)
         if key in self._prefixes:
             return
         self._prefixes[key] = snapshot
         while len(self._prefixes) > 1 and sum(one.num_bytes for one in self._prefixes.values()) > PREFIX_BYTES:
             self._prefixes.popitem(last=False)
-        if self._shelf is not None and not self._shelf.files("prefixes", key):
-            save_checkpoint(self._shelf, snapshot.to_checkpoint(), "prefixes", key)
+        if self._shelf is None or self._shelf.files("prefixes", key):
+            return
+        save_checkpoint(self._shelf, snapshot.to_checkpoint(), "prefixes", key)
+        if not keep:
+            self._on_shelf.append(key)
+        for old in self._on_shelf[:-PREFIXES_ON_SHELF]:
+            self._shelf.remove_folder("prefixes", old)
+        self._on_shelf = self._on_shelf[-PREFIXES_ON_SHELF:]
 
     def shared(self, history: str, device: torch.device) -> Snapshot | None:
         """What `share` kept, in this process or any other on the same shelf."""
@@ -169,3 +182,7 @@ class Snapshots:
 
 def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _round(fields: dict[str, Any]) -> Round:
+    return Round(**fields | {"layer_scores": tuple(fields["layer_scores"])})

@@ -6,24 +6,12 @@ A trial that raises becomes a failed record in `run_cohort`; `run_trial` lets th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
-import torch
-from torch import nn
-
-from pruning.ablations import ABLATIONS, inverted, shuffled
-from pruning.connectivity import connectivity
-from pruning.criteria.contract import is_monotone, layer_densities_of
-from pruning.masks import Masks, Scores, all_kept
 from pruning.packing import pack
-from pruning.prunable import prunable_weights
-from pruning.prune import Pruned, prune
-from training.build import build_criterion, build_model
-from training.config import DENSE_PRUNER, TrialConfig
-from training.context import CohortContext
-from training.loop import train
-from training.record import LayerRecord, MaskRecord, PhaseTimer, TrialError, TrialRecord
-from training.seeds import generator
+from training.config import TrialConfig
+from training.context import CohortContext, build_network
+from training.journey import Journey
+from training.record import MaskRecord, PhaseTimer, TrialError, TrialRecord
 
 
 def run_cohort(
@@ -43,7 +31,11 @@ def run_cohort(
 
 
 def run_trial(config: TrialConfig, context: CohortContext | None = None) -> TrialRecord:
-    """Build, prune and train one network; return what was measured."""
+    """Build, prune and train one network; return what was measured.
+
+    Pruned at initialisation, the first stretch of training is empty and the second is the whole recipe. A trial that
+    was cut off goes on from its last checkpoint.
+    """
     context = context or CohortContext()
     context.settle()
     timer = PhaseTimer()
@@ -51,91 +43,27 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
         dataset = context.dataset(config.dataset)
     with timer("build"):
         model = build_network(config, context)
-    with timer("prune"):
-        pruned = prune_model(model, config, context)
-        wiring = connectivity(model, pruned.masks, dataset.input_shape)
-        conserved = context.conservation_error(config, model, pruned.scores)
-        if config.pruner.ablation == "reinitialise":
-            model = build_network(config, context, purpose="reinitialise")
-    with timer("train"):
-        epochs = list(train(model, pruned.masks, dataset, config.training, config.seeds.data))
+    journey = Journey(config, context, dataset, model, timer)
+    for stretch in journey.ahead():
+        with timer("train"):
+            journey.train(stretch)
+        if stretch.density is not None:
+            with timer("prune"):
+                journey.prune(stretch)
     return TrialRecord(
         config=config,
         execution=context.execution_of(config),
         num_train=len(dataset.train),
         num_test=len(dataset.test),
         num_classes=dataset.num_classes,
-        layers=[
-            LayerRecord(
-                layer=name.removesuffix(".weight"),
-                position=position,
-                num_weights=mask.numel(),
-                kept=int(mask.sum()),
-                live=int(wiring.live[name].sum()),
-                score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else 0.0,
-                initial_score_sum=pruned.rounds[0].layer_scores[position] if pruned.rounds else 0.0,
-                unit_conservation_error=conserved.get(name),
-            )
-            for position, (name, mask) in enumerate(pruned.masks.items())
-        ],
-        rounds=pruned.rounds,
+        layers=journey.layers,
+        rounds=journey.rounds,
         masks=[
             MaskRecord(layer=name.removesuffix(".weight"), position=position, shape=list(mask.shape), bits=pack(mask))
-            for position, (name, mask) in enumerate(pruned.masks.items())
+            for position, (name, mask) in enumerate(journey.masks.items())
             if context.save_masks
         ],
-        epochs=epochs,
-        is_connected=wiring.is_connected,
+        epochs=journey.epochs,
+        is_connected=journey.is_connected,
         seconds=timer.seconds,
     )
-
-
-def build_network(config: TrialConfig, context: CohortContext, purpose: str = "init") -> nn.Module:
-    """The configured model on the context's device, its weights drawn for one purpose."""
-    dataset = context.dataset(config.dataset)
-    model = build_model(
-        config.model,
-        input_shape=dataset.input_shape,
-        num_classes=dataset.num_classes,
-        init_seed=config.seeds.init,
-        purpose=purpose,
-    )
-    return model.to(context.device)
-
-
-def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -> Pruned:
-    """Masks for `model` at the configured density; the model itself is left untouched.
-
-    Raises ValueError where the dense pruner is asked for anything but density 1, and where no weight would be left.
-    """
-    weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
-    if config.pruner.name == DENSE_PRUNER:
-        if config.density != 1:
-            raise ValueError(
-                f"pruner {DENSE_PRUNER!r} keeps every weight: density {config.density} needs another pruner"
-            )
-        return Pruned(masks=all_kept(weights), scores={}, rounds=[])
-    ablation = config.pruner.ablation
-    if ablation not in ABLATIONS:
-        raise ValueError(f"ablation {ablation!r}: expected one of {', '.join(ABLATIONS)}")
-
-    def score(masks: Masks, round_number: int) -> Scores:
-        scores = context.score(config, model, masks, round_number)
-        return inverted(scores) if ablation == "invert" else scores
-
-    criterion = build_criterion(config.pruner)
-    at_once = None if ablation == "invert" else context.prune_at_once(config, model)
-    pruned = at_once or prune(
-        score,
-        weights,
-        config.density,
-        num_rounds=config.pruner.iterations,
-        schedule=config.pruner.schedule,
-        scope=config.pruner.scope,
-        layer_densities=layer_densities_of(criterion),
-        monotone=is_monotone(criterion),
-    )
-    if ablation == "shuffle":
-        source = generator(config.seeds.prune, "shuffle", context.device)
-        pruned = replace(pruned, masks=shuffled(pruned.masks, source))
-    return pruned

@@ -17,7 +17,7 @@ from pruning.prunable import prunable_weights
 from training.config import OPTIMIZERS, TrainingConfig
 from training.datasets.contract import Dataset, Split
 from training.evaluate import evaluate
-from training.loop import clip_gradients, removed_weights, train, train_epoch, training_loss, zero_removed
+from training.loop import Training, clip_gradients, removed_weights, train, training_loss, zero_removed
 from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord
 from training.seeds import generator
@@ -58,12 +58,18 @@ def test_removed_weights_are_exactly_zero_after_every_step(optimizer: str) -> No
     model, data = network(), dataset()
     masks = random_masks(model)
     config = TrainingConfig(epochs=1, optimizer=optimizer, lr=0.05, weight_decay=1e-2, batch_size=10)
-    steps = build_optimizer(model.parameters(), config)
-    for batch in torch.arange(50).split(10):
-        train_epoch(model, removed_weights(model, masks), data.train, batch, config, steps, [0.05])
+    training = Training(model, masks, data, config, order_seed=0)
+    num_checked = 0
+
+    def check() -> None:
+        nonlocal num_checked
+        num_checked += 1
         for name, weight in prunable_weights(model).items():
             assert not weight[~masks[name]].any()
             assert weight[masks[name]].all()
+
+    assert [record.epoch for record in training.run(5, check)] == [1]
+    assert num_checked == 5
 
 
 def test_removed_weights_are_zero_even_after_a_step_that_overflows() -> None:

@@ -14,9 +14,10 @@ from pruning.packing import unpack
 from pruning.table import PRUNERS
 from training.build import build_model
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
-from training.context import CohortContext
+from training.context import CohortContext, build_network
+from training.pruning_step import prune_model
 from training.record import TrialRecord
-from training.trial import build_network, prune_model, run_cohort, run_trial
+from training.trial import run_cohort, run_trial
 
 MLP = ModelConfig(name="mlp", options='{"widths":[30,20]}')
 CONVNET = ModelConfig(name="convnet", options='{"widths":[4,6]}')
@@ -417,7 +418,7 @@ def test_rounds_at_once_are_the_rounds_that_a_trial_would_score_one_by_one(monke
     context = CohortContext("cpu")
     network = build_network(config, context)
     at_once = prune_model(network, config, context)
-    monkeypatch.setattr(CohortContext, "prune_at_once", lambda self, config, model: None)
+    monkeypatch.setattr(CohortContext, "prune_at_once", lambda self, config, model, density: None)
     one_by_one = prune_model(network, config, context)
     assert all(torch.equal(mask, one_by_one.masks[name]) for name, mask in at_once.masks.items())
     assert [done.kept for done in at_once.rounds] == [done.kept for done in one_by_one.rounds]

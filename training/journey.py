@@ -1,0 +1,208 @@
+"""One trial on its way from the first step to the last: training, prunings and rewinds in turn.
+
+`training/trial.py` says what happens when. Here the network, its masks and what was measured so far are carried along,
+put aside (a checkpoint every so many seconds, and the end of every stretch that other trials may share) and taken up
+again by whoever runs the trial next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from torch import nn
+
+from pruning.connectivity import connectivity
+from pruning.dynamic.contract import is_dynamic
+from pruning.masks import Masks, all_kept
+from pruning.prunable import prunable_weights
+from pruning.prune import Pruned, Round
+from training.build import build_criterion
+from training.config import DENSE_PRUNER, TrialConfig
+from training.context import CohortContext, build_network
+from training.datasets.contract import Dataset
+from training.levels import Stretch, round_schedule, stretches
+from training.loop import State, Training, steps_per_epoch, untrained
+from training.moving_masks import MovingMasks
+from training.pruning_step import layer_records, prune_model
+from training.record import EpochRecord, LayerRecord, PhaseTimer
+from training.snapshots import Snapshot
+
+
+class Journey:
+    """A trial under way: `ahead` yields what is left of its training, stretch by stretch; after all but the last stretch
+    the network is pruned.
+    """
+
+    def __init__(
+        self, config: TrialConfig, context: CohortContext, dataset: Dataset, model: nn.Module, timer: PhaseTimer
+    ) -> None:
+        self._config, self._context, self._dataset, self._timer = config, context, dataset, timer
+        self._steps_per_epoch = steps_per_epoch(dataset, config.training)
+        self._course = stretches(config, self._steps_per_epoch)
+        self._number = 0
+        self._training: Training | None = None
+        self._start: State | int = 0
+        """Where the current stretch starts: a state, or a step of the recipe for the network as it is."""
+        self._rewind: State | None = None
+        self._moving = _moving_masks(config, self._course[-1].stop_step)
+        self.model = model
+        self.masks: Masks = all_kept({name: weight.detach() for name, weight in prunable_weights(model).items()})
+        self.epochs: list[EpochRecord] = []
+        self.rounds: list[Round] = []
+        self.layers: list[LayerRecord] = []
+        self.is_connected: bool | None = None
+        self._context.snapshots.start_clock()
+        self._take_up()
+
+    def ahead(self) -> Iterator[Stretch]:
+        """The stretches to go, the current one first."""
+        while self._number < len(self._course):
+            yield self._course[self._number]
+            self._number += 1
+
+    def train(self, stretch: Stretch) -> None:
+        """Train to the end of `stretch`, from its start or from where it was left."""
+        if stretch.density is not None and stretch.stop_step == 0:
+            return  # pruned as initialised
+        self._training = training = Training(
+            self.model,
+            self.masks,
+            self._dataset,
+            self._config.training,
+            self._config.seeds.data,
+            level=stretch.level,
+            moving=self._moving if stretch.level else None,
+        )
+        if isinstance(self._start, int):
+            training.turn_clock(self._start)
+        else:
+            training.load(self._start)
+        self._remember_rewind_point()
+        if stretch.density is None and self._config.training.epochs == 0:
+            self.epochs.append(untrained(self.model, self._dataset, self._config.training))
+        for record in training.run(stretch.stop_step, self._after_step):
+            self.epochs.append(record)
+            if self._context.snapshots.is_due():
+                self._save()
+        self.masks = training.masks
+        if self._moving is not None and stretch.level:
+            self._describe(Pruned(masks=self.masks, scores={}, rounds=self._moving.rounds))
+        if self._config.levels.pre_epochs:
+            self._start = training.state()
+            self._context.snapshots.share(
+                history(self._config, self._course, self._number), self._snapshot(), keep=stretch.level == 0
+            )
+
+    def prune(self, stretch: Stretch) -> None:
+        """Prune to the density at the end of `stretch`; set network and clock to where the next stretch starts."""
+        assert stretch.density is not None, "the last stretch ends with the trial"
+        is_last = self._number == len(self._course) - 2
+        if self._moving is not None:
+            self.masks = self._moving.start(self.model)
+        else:
+            earlier = self._course[self._number - 1].density if self._number else None
+            pruned = prune_model(
+                self.model,
+                self._config,
+                self._context,
+                density=stretch.density,
+                before=None if earlier is None else (self.masks, earlier),
+            )
+            self._describe(pruned)  # of every level: another trial may end with it
+            self.masks = pruned.masks
+            self.rounds += [replace(one, round=len(self.rounds) + one.round) for one in pruned.rounds]
+        rewind = self._config.levels.rewind
+        if is_last and self._config.pruner.ablation == "reinitialise":
+            self.model = build_network(self._config, self._context, purpose="reinitialise")
+            self._start = 0
+        elif rewind == "weights":
+            assert self._rewind is not None, "the rewind point lies before the first pruning"
+            self._start = self._rewind
+        elif rewind == "lr" or self._config.levels.pre_epochs == 0:
+            self._start = self._course[self._number + 1].start_step
+
+    def _describe(self, pruned: Pruned) -> None:
+        wiring = connectivity(self.model, pruned.masks, self._dataset.input_shape)
+        conserved = self._context.conservation_error(self._config, self.model, pruned.scores)
+        self.layers = layer_records(pruned, wiring, conserved)
+        self.is_connected = wiring.is_connected
+        if self._moving is not None:
+            self.rounds = self._moving.rounds
+
+    def _after_step(self) -> None:
+        assert self._training is not None
+        self._remember_rewind_point()
+        # an epoch's last step is followed by its record: then is the time
+        if self._training.step % self._steps_per_epoch and self._context.snapshots.is_due():
+            self._save()
+
+    def _remember_rewind_point(self) -> None:
+        levels, training = self._config.levels, self._training
+        if training is None or levels.rewind != "weights" or self._number or training.step != levels.rewind_step:
+            return
+        tensors, facts = training.state()
+        self._rewind = (tensors, facts | {"loss_sum": 0.0, "num_seen": 0})
+
+    def _save(self) -> None:
+        self._context.snapshots.save(self._config, self._snapshot())
+
+    def _snapshot(self) -> Snapshot:
+        assert self._training is not None
+        return Snapshot(
+            stretch=self._number,
+            masks=self._training.masks,
+            training=self._training.state(),
+            rewind=self._rewind,
+            epochs=list(self.epochs),
+            rounds=list(self._moving.rounds if self._moving else self.rounds),
+            layers=list(self.layers),
+            is_connected=self.is_connected,
+            seconds=self._timer.so_far(),
+        )
+
+    def _take_up(self) -> None:
+        """Go on from this trial's last checkpoint, or from the longest stretch that another trial has shared."""
+        snapshots, device = self._context.snapshots, self._context.device
+        found = snapshots.find(self._config, device)
+        if found is not None:
+            self._timer.add(found.seconds)
+        elif self._config.levels.pre_epochs:
+            prefixes = (
+                snapshots.shared(history(self._config, self._course, number), device)
+                for number in reversed(range(len(self._course)))
+            )
+            found = next((one for one in prefixes if one is not None), None)
+        if found is None:
+            return
+        self._number, self._start, self._rewind = found.stretch, found.training, found.rewind
+        self.masks, self.epochs, self.rounds = dict(found.masks), list(found.epochs), list(found.rounds)
+        self.layers, self.is_connected = list(found.layers), found.is_connected
+        if self._moving is not None:
+            self._moving.rounds = list(found.rounds)
+
+
+def history(config: TrialConfig, course: list[Stretch], number: int) -> str:
+    """Everything that determines a trial at the end of stretch `number`: equal texts, equal bits."""
+    levels, pruner = config.levels, config.pruner
+    point = levels.rewind_step if levels.rewind == "weights" else None
+    seeds = f"{config.seeds.init} {config.seeds.data}"
+    parts = [config.dataset.fragment, config.model.fragment, config.training.fragment, seeds, f"rewind point {point}"]
+    for stretch in course[:number]:
+        parts.append(f"train {stretch.start_step} to {stretch.stop_step}")
+        is_last = stretch.density == config.density
+        ablation = pruner.ablation if is_last or pruner.ablation == "invert" else "none"
+        applied = replace(pruner, schedule=round_schedule(config), ablation=ablation)
+        parts.append(f"prune to {stretch.density} {applied.fragment} {config.seeds.prune} {levels.rewind}")
+    parts.append(f"train {course[number].start_step} to {course[number].stop_step}")
+    return "\n".join(parts)
+
+
+def _moving_masks(config: TrialConfig, num_steps: int) -> MovingMasks | None:
+    """The dynamic pruner at work, where the trial has one."""
+    if config.pruner.name == DENSE_PRUNER:
+        return None
+    criterion = build_criterion(config.pruner)
+    if not is_dynamic(criterion):
+        return None
+    return MovingMasks(criterion, density=config.density, num_steps=num_steps, seed=config.seeds.prune)
