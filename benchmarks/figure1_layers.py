@@ -23,8 +23,8 @@ from pruning.density import canonical_density
 from pruning.masks import Masks
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext, build_network
-from training.pruning_step import prune_model
 from training.datasets.contract import Dataset, Split
+from training.pruning_step import prune_model
 
 PRUNERS = {
     "random": PrunerConfig(name="random"),

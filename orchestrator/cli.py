@@ -49,6 +49,10 @@ GpusPerTrial = Annotated[
     typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
 ]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),
+]
 
 TYPER_INTERRUPTED = 130
 """What typer exits with on Ctrl-C."""
@@ -94,6 +98,7 @@ def run(
     device: Device = "auto",
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    checkpoint_every: CheckpointEvery = 300.0,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
     from orchestrator.run import RunOptions
@@ -101,7 +106,12 @@ def run(
 
     file = read_sweep_file(sweep)
     options = RunOptions(
-        address=address, slots=slots, device=device, gpus_per_trial=gpus_per_trial, max_attempts=max_attempts
+        address=address,
+        slots=slots,
+        device=device,
+        gpus_per_trial=gpus_per_trial,
+        max_attempts=max_attempts,
+        checkpoint_seconds=checkpoint_every,
     )
     _run(file, _store(results, file.sweep.name), options)
 
@@ -114,6 +124,7 @@ def resume(
     device: Device = "auto",
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    checkpoint_every: CheckpointEvery = 300.0,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
     from orchestrator.run import RunOptions, load_saved_sweep
@@ -125,6 +136,7 @@ def resume(
         device=device,
         gpus_per_trial=gpus_per_trial,
         max_attempts=max_attempts,
+        checkpoint_seconds=checkpoint_every,
         retry_failed=True,
     )
     _run(load_saved_sweep(store), store, options)

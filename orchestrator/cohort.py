@@ -26,7 +26,7 @@ from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance, Row, attempt_rows
 from orchestrator.store.write import write_segment
 from training.config import Named, TrialConfig
-from training.context import CohortContext
+from training.context import CHECKPOINT_SECONDS, CohortContext
 from training.record import TrialError, TrialRecord
 from training.trial import run_cohort
 
@@ -46,6 +46,8 @@ class RunSettings:
     max_attempts: int = 3
     """Crashes of its process after which a trial is given up."""
     save_masks: bool = False
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    """Between checkpoints of a long trial."""
 
     def to_json(self) -> str:
         """The settings as JSON."""
@@ -112,7 +114,12 @@ class CohortRunner:
         self._settings = RunSettings.from_json(self._store.read_text("runs", cohort.run_id, "run.json"))
         self._user_code = UserCode(Path(self._settings.user_folder))
         self._user_code.make_importable()
-        self._context = CohortContext(self._settings.device, save_masks=self._settings.save_masks)
+        self._context = CohortContext(
+            self._settings.device,
+            save_masks=self._settings.save_masks,
+            shelf=self._store,
+            checkpoint_seconds=self._settings.checkpoint_seconds,
+        )
         self._nonce = uuid.uuid4().hex[:8]
         self._num_segments = 0
         self._careful = bool(self._markers())
@@ -124,7 +131,10 @@ class CohortRunner:
         deadline = time.monotonic() + FLUSH_SECONDS
         progress = Progress()
         rows: list[Mapping[str, list[Row]]] = []
+        done: list[TrialConfig] = []
         for trial, attempt, record in self._attempts:
+            if record.error is None:
+                done.append(trial.config)
             rows.append(
                 attempt_rows(
                     record,
@@ -144,6 +154,8 @@ class CohortRunner:
         if rows:
             write_segment(self._store, f"{self._cohort.label}-{self._nonce}-{self._num_segments:04d}", rows)
             self._num_segments += 1
+        for config in done:  # committed: nobody goes on from their checkpoints
+            self._context.snapshots.forget(config)
         return progress
 
     def _planned(self) -> list[PlannedTrial]:

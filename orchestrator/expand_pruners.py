@@ -64,15 +64,12 @@ def expand_pruners(
             stops = None if isinstance(schedule, str) else _stops(schedule, smallest)
             # a list of stops has as many rounds (or levels, where the network is trained in between) as stops above
             # the target, and one more to it
-            if stops is not None and pre_epochs != 0:
-                num_levels = len(stops) + 1
-            elif stops is not None:
-                iterations = len(stops) + 1
+            trains_between = pre_epochs != 0
             pruner = PrunerConfig(
                 name=name,
                 options=options,
                 source_hash=user_code.content_hash(name, spec.options),
-                iterations=iterations,
+                iterations=iterations if stops is None or trains_between else len(stops) + 1,
                 schedule=schedule if stops is None else ",".join(f"{stop:f}" for stop in stops) or "exponential",
                 scope=scope if isinstance(scope, str) else _layer_map(scope),
                 mode=mode,
@@ -81,7 +78,10 @@ def expand_pruners(
                 examples_per_class=examples_per_class,
             )
             levels = LevelsConfig(
-                levels=num_levels, rewind=rewind, rewind_step=rewind_step, fine_tune_epochs=fine_tune_epochs
+                levels=num_levels if stops is None or not trains_between else len(stops) + 1,
+                rewind=rewind,
+                rewind_step=rewind_step,
+                fine_tune_epochs=fine_tune_epochs,
             )
             yield AskedPruner(pruner=pruner, levels=levels, pre_epochs=pre_epochs)
 

@@ -53,6 +53,8 @@ class RunOptions:
     gpus_per_trial: float | None = None
     max_attempts: int = 3
     retry_failed: bool = False
+    checkpoint_seconds: float = 300.0
+    """Between checkpoints of a long trial."""
 
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
@@ -69,7 +71,11 @@ def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Conso
         if plan.to_run and len(plan.to_run) == left_before:
             console.print(errors[0], style="red", markup=False)
             return Exit.OUR_FAULT, plan
-    return (Exit.SOME_FAILED if plan.num_failed else Exit.DONE), plan
+    if plan.num_failed:  # `resume` may go on from their checkpoints
+        return Exit.SOME_FAILED, plan
+    for unneeded in ("prefixes", "checkpoints"):
+        store.remove_folder(unneeded)
+    return Exit.DONE, plan
 
 
 def save_sweep(file: SweepFile, store: Store) -> None:
@@ -125,6 +131,7 @@ def _run_once(
         device=options.device,
         max_attempts=options.max_attempts,
         save_masks=file.sweep.save_masks,
+        checkpoint_seconds=options.checkpoint_seconds,
     )
     _remove_old_runs(store)
     publish_run(store, settings, plan.to_run)

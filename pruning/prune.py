@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pruning.density import kept_count
-from pruning.masks import Masks, Scores, all_kept, count_kept, keep_counts
+from pruning.masks import Masks, Scores, all_kept, keep_counts
 from pruning.quotas import LayerDensities, layer_counts
 from pruning.schedules import densities_by_round
 from pruning.scopes import Ranking, keep_highest, ranking

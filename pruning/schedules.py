@@ -44,9 +44,7 @@ SCHEDULES: dict[str, Schedule] = {"exponential": exponential, "linear": linear}
 """Densities after each round, by name."""
 
 
-def densities_by_round(
-    schedule: str, density: Decimal, num_rounds: int, start: Decimal = ALL
-) -> list[Decimal]:
+def densities_by_round(schedule: str, density: Decimal, num_rounds: int, start: Decimal = ALL) -> list[Decimal]:
     """Density after each round of `schedule`, a name or a list of stops. The last is `density` itself.
 
     >>> [str(one) for one in densities_by_round("0.5,0.2", Decimal("0.3"), 2)]

@@ -1,7 +1,7 @@
 """The pruners that ship, by name. Nothing here imports torch: a class is loaded when a trial needs it.
 
-A new pruner is one file in `criteria/`, or in `dynamic/` if it acts during training, and one entry here. A user's own is `package.module:Name` in a sweep file and
-takes `CUSTOM`'s settings unless the file says otherwise.
+A new pruner is one file in `criteria/`, or in `dynamic/` if it acts during training, and one entry here. A user's own
+is `package.module:Name` in a sweep file and takes `CUSTOM`'s settings unless the file says otherwise.
 """
 
 from __future__ import annotations

@@ -30,7 +30,6 @@ from training.levels import round_schedule
 from training.seeds import generator
 from training.snapshots import Snapshots
 
-
 CHECKPOINT_SECONDS = 300.0
 """Between checkpoints of a trial unless told otherwise: shorter trials write none."""
 

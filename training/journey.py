@@ -30,9 +30,7 @@ from training.snapshots import Snapshot
 
 
 class Journey:
-    """A trial under way: `ahead` yields what is left of its training, stretch by stretch; after all but the last stretch
-    the network is pruned.
-    """
+    """A trial under way: `ahead` yields what is left of its training; after all but the last stretch it is pruned."""
 
     def __init__(
         self, config: TrialConfig, context: CohortContext, dataset: Dataset, model: nn.Module, timer: PhaseTimer
@@ -142,7 +140,7 @@ class Journey:
         if training is None or levels.rewind != "weights" or self._number or training.step != levels.rewind_step:
             return
         tensors, facts = training.state()
-        self._rewind = (tensors, facts | {"loss_sum": 0.0, "num_seen": 0})
+        self._rewind = (tensors, {**facts, "loss_sum": 0.0, "num_seen": 0})
 
     def _save(self) -> None:
         self._context.snapshots.save(self._config, self._snapshot())

@@ -98,5 +98,5 @@ def check_levels(levels: LevelsConfig, epochs: int) -> None:
 
 
 def round_schedule(config: TrialConfig) -> str:
-    """Schedule of the scoring rounds inside a level: exponential where the pruner's schedule leads from level to level."""
+    """Schedule of the scoring rounds inside a level; exponential where the pruner's leads from level to level."""
     return config.pruner.schedule if config.levels.levels == 1 else "exponential"

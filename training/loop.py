@@ -7,7 +7,7 @@ read) at the price of one pass over the weights. This loop is the oracle for eve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -35,7 +35,7 @@ from training.state import (
 Removed = list[tuple[nn.Parameter, Tensor]]
 """Weights, each with a boolean tensor of its shape: True is removed."""
 
-State = tuple[dict[str, Tensor], dict[str, Any]]
+State = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 """What a checkpoint holds: tensors by name, and facts that JSON can hold."""
 
 
@@ -171,10 +171,11 @@ class Training:
             self._removed = removed_weights(self.model, self.masks)
             zero_removed(self._removed)
 
+
 def train(
     model: nn.Module, masks: Masks, dataset: Dataset, config: TrainingConfig, order_seed: int
 ) -> Iterator[EpochRecord]:
-    """Train `model` in place under `masks` by the whole recipe, one record an epoch; a recipe without any measures it."""
+    """Train `model` in place under `masks` by the whole recipe: one record an epoch, or one of epoch 0 without any."""
     training = Training(model, masks, dataset, config, order_seed)
     if config.epochs == 0:
         yield untrained(model, dataset, config)
@@ -189,9 +190,7 @@ def steps_per_epoch(dataset: Dataset, config: TrainingConfig) -> int:
 def untrained(model: nn.Module, dataset: Dataset, config: TrainingConfig) -> EpochRecord:
     """The record of a network before its first step, as epoch 0."""
     metrics = evaluate(model, dataset.train)
-    return measured(
-        model, dataset, level=1, epoch=0, lr=config.lr, train_loss=metrics.loss if metrics else math.nan
-    )
+    return measured(model, dataset, level=1, epoch=0, lr=config.lr, train_loss=metrics.loss if metrics else math.nan)
 
 
 def measured(

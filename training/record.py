@@ -38,7 +38,14 @@ class EpochRecord:
 
     @classmethod
     def of(
-        cls, *, level: int = 1, epoch: int, lr: float, train_loss: float, validation: Metrics | None, test: Metrics | None
+        cls,
+        *,
+        level: int = 1,
+        epoch: int,
+        lr: float,
+        train_loss: float,
+        validation: Metrics | None,
+        test: Metrics | None,
     ) -> EpochRecord:
         """The record of measured metrics. Raises ValueError for an empty test split."""
         if test is None:

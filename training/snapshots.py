@@ -146,7 +146,7 @@ class Snapshots:
     def share(self, history: str, snapshot: Snapshot, *, keep: bool) -> None:
         """Keep the end of a stretch for every trial with the same history.
 
-        On the shelf that is the last few, which is what a sweep that is taken up again starts from, and those to `keep`.
+        On the shelf that is those to `keep`, and the last few: what a sweep that is taken up again starts from.
         """
         key = self._key(history)
         if key in self._prefixes:

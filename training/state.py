@@ -40,8 +40,8 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str,
     by_parameter: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(OPTIMIZER):
-            number, key = name.removeprefix(OPTIMIZER).split("/", 1)
-            by_parameter.setdefault(int(number), {})[key] = tensor.detach().clone()
+            place, key = name.removeprefix(OPTIMIZER).split("/", 1)
+            by_parameter.setdefault(int(place), {})[key] = tensor.detach().clone()
     optimizer.state.clear()
     for number, parameter in enumerate(_parameters(optimizer)):
         if number in by_parameter:

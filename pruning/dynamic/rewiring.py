@@ -30,10 +30,8 @@ class Rewiring(ABC):
 
     replaces_step = True
 
-    def __init__(
-        self, drop: float = 0.3, every: int = 100, stop: float = 0.75, distribution: str = "erk"
-    ) -> None:
-        """`drop` is the fraction of a layer's weights dropped in the first update. Raises ValueError for bad options."""
+    def __init__(self, drop: float = 0.3, every: int = 100, stop: float = 0.75, distribution: str = "erk") -> None:
+        """`drop` is the fraction of a layer's weights dropped first. Raises ValueError for an option out of range."""
         check_fraction("drop", drop)
         check_fraction("stop", stop)
         check_every(every)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +22,7 @@ from orchestrator.store.read import scan_table, scan_trials
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
 
+OUR_ROOT = Path(__file__).parents[2]
 WHERE = Provenance(run_id="r1", prunesweep_version="0", torch_version="0", git_commit=None, git_dirty=None)
 
 
@@ -125,3 +130,66 @@ def test_settings_read_back_equal() -> None:
     settings = RunSettings(provenance=WHERE, user_folder="/a b", device="cpu", max_attempts=7)
     assert RunSettings.from_json(settings.to_json()) == settings
     assert replace(settings, max_attempts=8) != settings
+
+
+LONG_SWEEP = """
+name: long
+dataset: digits
+model: {name: convnet, widths: [8, 8]}
+pruner: {name: imp, schedule: [0.5], rewind_step: 20}
+density: 0.2
+training: {epochs: 8, lr: 0.05}
+"""
+
+RUN_THE_COHORT = """
+import sys
+from orchestrator.cohort import Cohort, CohortRunner
+cohort = Cohort(location=sys.argv[1], run_id="r1", number=0, start=0, stop=1)
+runner = CohortRunner(cohort, node_id="node", is_node_alive=lambda node_id: True)
+while not runner.step().finished:
+    pass
+"""
+
+
+def test_a_long_trial_killed_again_and_again_ends_as_if_undisturbed(tmp_path: Path) -> None:
+    """Real processes and SIGKILL: each goes on from the checkpoint of the one before, to the same bits."""
+    file = parse_sweep(LONG_SWEEP, name="long.yaml", folder=tmp_path)
+
+    def opened(folder: str, checkpoint_seconds: float) -> Store:
+        store = Store(tmp_path / folder)
+        settings = RunSettings(
+            provenance=WHERE,
+            user_folder=str(tmp_path),
+            device="cpu",
+            max_attempts=100,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+        publish_run(store, settings, make_plan(file, store).to_run)
+        return store
+
+    def start(store: Store) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", RUN_THE_COHORT, store.location], cwd=OUR_ROOT)
+
+    undisturbed, killed = opened("undisturbed", 300.0), opened("killed", 0.1)
+    assert start(undisturbed).wait() == 0
+    assert not undisturbed.exists("checkpoints")
+    checkpoints: set[str] = set()
+    for _ in range(3):
+        process = start(killed)
+        while process.poll() is None:
+            (key,) = killed.folders("checkpoints") or [""]
+            found = {name for name in killed.files("checkpoints", key) if key}
+            if found - checkpoints:
+                checkpoints |= found
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            time.sleep(0.02)
+    assert len(checkpoints) >= 3
+    assert start(killed).wait() == 0
+    assert killed.folders("checkpoints") == []
+    for table in ("epochs", "layers", "rounds"):
+        rows = [scan_table(store, table).collect().drop("attempt_id") for store in (undisturbed, killed)]
+        assert rows[0].equals(rows[1])
+        assert rows[0].height > 0
+    row = scan_trials(killed).collect().row(0, named=True)
+    assert (row["status"], row["levels"], row["rewind"], row["rewind_step"]) == ("completed", 2, "weights", 20)

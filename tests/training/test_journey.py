@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -150,9 +149,7 @@ def test_a_trial_cut_off_anywhere_ends_with_the_same_bits(
     assert store.folders("checkpoints") == []
 
 
-def test_noise_goes_on_where_it_was(
-    noisy_model: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_noise_goes_on_where_it_was(noisy_model: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(IMP, model=noisy_model)
     undisturbed = measured(run_trial(config, context()))
     for num_steps in (4, 13, 9):
@@ -193,9 +190,7 @@ def test_short_trials_write_no_checkpoint(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_shared_levels_are_trained_once_and_give_the_same_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shared_levels_are_trained_once_and_give_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def at(density: str, schedule: str, levels: int) -> TrialConfig:
         return replace(
             IMP,
@@ -304,16 +299,14 @@ def test_magnitude_after_training_keeps_the_largest_trained_weights() -> None:
 
 
 def test_the_learning_rate_of_fine_tuning_is_the_recipes_last() -> None:
-    config = replace(
-        SETTINGS["magnitude after training"], training=TrainingConfig(epochs=3, lr=0.1, lr_drops=(2,))
-    )
+    config = replace(SETTINGS["magnitude after training"], training=TrainingConfig(epochs=3, lr=0.1, lr_drops=(2,)))
     assert [one.lr for one in run_trial(config, context()).epochs] == pytest.approx([0.1, 0.1, 0.01, 0.01])
     rewound = replace(config, levels=LevelsConfig(pre_epochs=3, rewind="lr"))
     assert [one.lr for one in run_trial(rewound, context()).epochs] == pytest.approx([0.1, 0.1, 0.01] * 2)
 
 
 def test_moving_masks_keep_their_promises(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RigL moves weights and keeps every layer's count; what is not in the mask is zero; what returns starts at zero."""
+    """RigL moves weights and keeps each layer's count; what is not kept is zero, and what returns starts there."""
     model: list[nn.Module] = []
     moved = []
     move = loop.MovingMasks.move
@@ -357,9 +350,3 @@ def test_a_foreign_execution_class_takes_nothing_up(tmp_path: Path, monkeypatch:
     other = context()
     other.snapshots = Snapshots(Store(tmp_path), replace(other.execution, threads=2), every_seconds=math.inf)
     assert other.snapshots.find(config, other.device) is None
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    torch.set_num_threads(1)
-    yield

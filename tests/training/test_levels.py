@@ -20,7 +20,9 @@ from training.levels import round_schedule, stretches
 STEPS_PER_EPOCH = 10
 
 
-def trial(levels: LevelsConfig, *, epochs: int = 8, density: str = "0.01", schedule: str = "exponential") -> TrialConfig:
+def trial(
+    levels: LevelsConfig, *, epochs: int = 8, density: str = "0.01", schedule: str = "exponential"
+) -> TrialConfig:
     return TrialConfig(
         dataset=DatasetConfig(name="digits"),
         model=ModelConfig(name="mlp"),
