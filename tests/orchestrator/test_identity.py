@@ -117,3 +117,15 @@ def test_folding_twice_is_folding_once(seeds: Seeds) -> None:
     for density in (Decimal(1), Decimal("0.5")):
         once, _ = fold(replace(CONFIG, seeds=seeds, density=density))
         assert fold(once)[0] == once
+
+
+@pytest.mark.parametrize("name", ["random", "magnitude", "lamp", "erk", "synflow", "synflow_l2", "phew"])
+def test_the_size_of_a_prune_set_that_is_not_seen_folds(name: str) -> None:
+    few = replace(CONFIG, pruner=PrunerConfig(name=name, examples_per_class=3))
+    assert fold(few)[0] == fold(replace(CONFIG, pruner=PrunerConfig(name=name)))[0]
+
+
+@pytest.mark.parametrize("name", ["snip", "iterative_snip", "force", "grasp", "prospr", "ntk_sap", "mine:Own"])
+def test_the_size_of_a_prune_set_that_is_seen_does_not_fold(name: str) -> None:
+    few = replace(CONFIG, pruner=PrunerConfig(name=name, examples_per_class=3))
+    assert fold(few) == (few, "")
