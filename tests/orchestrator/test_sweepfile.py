@@ -82,7 +82,7 @@ def test_a_good_file_is_read_as_written() -> None:
         (
             "dataset: digits",
             "dataset: {name: digits, validation: -1}",
-            "s.yaml:2: dataset.validation: expected own, a number",
+            "s.yaml:2: dataset.validation: expected own",
         ),
         ("dataset: digits", "dataset: {name: digits, validation: 1.5}", "or a fraction of them below 1 (got 1.5)"),
         ("training: {epochs: 3, lr: [0.1, 0.01]}", "", "'epochs' is missing; `prunesweep init`"),
