@@ -15,6 +15,7 @@ import torch
 from pruning.table import PRUNERS
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext
+from training.record import LayerRecord
 from training.trial import run_trial
 
 PROBE = """
@@ -144,11 +145,11 @@ def test_the_prune_set_leaves_out_what_is_held_out() -> None:
 
 @pytest.mark.parametrize("name", [name for name, entry in PRUNERS.items() if not entry.reads_prune_set])
 def test_pruners_said_to_see_no_examples_score_alike_whatever_the_prune_set(name: str) -> None:
-    def kept(examples: int) -> list[int]:
+    def layers(examples: int) -> list[LayerRecord]:
         pruner = PrunerConfig(name=name, examples_per_class=examples, score_dtype="float64")
-        return [layer.kept for layer in run_trial(replace(TRIAL, pruner=pruner), CohortContext("cpu")).layers]
+        return run_trial(replace(TRIAL, pruner=pruner), CohortContext("cpu")).layers
 
-    assert kept(1) == kept(20)
+    assert layers(1) == layers(20)
 
 
 def test_the_execution_class_says_in_which_precision_a_trial_trained() -> None:
