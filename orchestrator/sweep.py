@@ -22,7 +22,7 @@ from orchestrator.presets import Preset, load_presets
 from orchestrator.recipe import TrainingSpec, contradiction, merged
 from pruning.density import DensityUnit, canonical_density
 from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS, PRUNERS
-from training.config import DENSE_PRUNER
+from training.config import DENSE_PRUNER, OWN_VALIDATION
 from training.datasets.table import DATASETS
 
 CUSTOM_NAME = re.compile(r"^[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*$")
@@ -87,13 +87,21 @@ class _Choice(Strict):
         return self.model_extra or {}
 
 
+def _amount_held_out(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_count = is_number and isinstance(value, int) and value >= 0
+    if value == OWN_VALIDATION or is_count or (is_number and 0 < value < 1):
+        return value
+    raise PydanticCustomError("validation", "expected own, a number of images, or a fraction of them below 1")
+
+
 class DatasetSpec(_Choice):
     """A data set."""
 
     kind = "data set"
     known = DATASETS
 
-    validation: Axis[Literal["own"] | Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)]] | None = None
+    validation: Axis[Annotated[Literal["own"] | int | float, BeforeValidator(_amount_held_out)]] | None = None
     """Images held out of training to select an epoch by: a count, or a fraction below 1; 0 trains on everything; own is
     the data set's own validation split, where it has one, and the default."""
 

@@ -60,7 +60,7 @@ class CohortContext:
     def dataset(self, config: DatasetConfig) -> Dataset:
         """The data set on this context's device, loaded once for consecutive trials that share it."""
         if self._dataset is None or self._dataset[0] != config:
-            self._dataset = (config, hold_out(load_dataset(config), config.validation).to(self.device))
+            self._dataset = (config, hold_out(load_dataset(config).to(self.device), config.validation))
         return self._dataset[1]
 
     def score(self, config: TrialConfig, model: nn.Module, masks: Masks, round_number: int) -> Scores:

@@ -1,6 +1,8 @@
 import polars as pl
+import pytest
 
-from analysis.scan import scan
+from analysis.scan import PANEL, scan
+from orchestrator.store.schema import CONFIG_COLUMNS
 
 
 def curves(root):
@@ -115,3 +117,18 @@ def test_an_empty_place_gives_empty_tables(tmp_path):
     store = scan(tmp_path / "nowhere")
     assert store.results.collect().height == 0
     assert isinstance(store.trials, pl.LazyFrame)
+
+
+WITHOUT_A_LABEL = {"density", "density_literal", "seed_init", "seed_data", "seed_prune"}
+SOURCES = {"dataset_source", "model_source", "pruner_source"}
+SETTINGS = {name: kind for name, kind in CONFIG_COLUMNS if name not in WITHOUT_A_LABEL | SOURCES}
+
+
+@pytest.mark.parametrize("column", SETTINGS)
+def test_results_that_differ_in_any_setting_stand_under_different_labels(builder, column):
+    texts = ('{"a":1}', '{"a":2}') if column.endswith("_options") else ("one", "other")
+    values = {"string": texts, "bool": (False, True)}.get(str(SETTINGS[column]), (1, 2))
+    for value in values:
+        builder.both(str(value), point={column: value})
+    labels = scan(builder.write()).results.select(*PANEL, "curve").collect()
+    assert labels.n_unique() == 2

@@ -180,10 +180,13 @@ def test_init_writes_a_file_that_plan_accepts(here: Path) -> None:
 def test_the_schema_is_json_that_names_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
-    assert {"name", "dataset", "model", "pruner", "sparsity", "seed", "training"} <= set(schema["properties"])
+    assert {"name", "dataset", "model", "pruner", "sparsity", "seed", "training", "preset"} <= set(schema["properties"])
 
 
 def test_show_lists_every_name(capfd: pytest.CaptureFixture[str], prunesweep: CommandLine) -> None:
     assert "synflow" in prunesweep("show", "pruners").stdout
     assert "convnet" in prunesweep("show", "models").stdout
     assert "digits" in prunesweep("show", "datasets").stdout
+    presets = prunesweep("show", "presets").stdout
+    assert "synflow-cifar: the SynFlow paper on CIFAR-10" in presets
+    assert "Tanaka, Kunin, Yamins and Ganguli 2020" in presets

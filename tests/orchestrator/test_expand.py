@@ -12,7 +12,7 @@ from orchestrator.errors import BadInput
 from orchestrator.expand import expand
 from orchestrator.sources import UserCode
 from orchestrator.sweepfile import parse_sweep
-from training.config import LevelsConfig, TrialConfig
+from training.config import LevelsConfig, TrainingConfig, TrialConfig
 
 
 def grid(**lines: str) -> list[TrialConfig]:
@@ -147,3 +147,46 @@ def test_the_grid_has_as_many_points_as_the_product_of_its_axes(seeds: int, lrs:
         sparsity=str([0.9, 0.99, 0.999][:levels]),
     )
     assert len(points) == len(set(points)) == seeds * lrs * rounds * levels
+
+
+def test_what_is_held_out_is_an_axis_of_the_data_set() -> None:
+    points = grid(dataset="{name: digits, validation: [own, 0, 300, 0.10]}")
+    assert [point.dataset.validation for point in points] == ["own", "0", "300", "0.1"]
+    assert [point.dataset.validation for point in grid()] == ["own"]
+    assert {point.dataset.options for point in points} == {"{}"}
+
+
+def test_the_size_of_the_prune_set_is_an_axis_of_a_pruner() -> None:
+    points = grid(pruner="[{name: snip, examples_per_class: [1, 10]}, random]")
+    assert [point.pruner.examples_per_class for point in points] == [1, 10, 10]
+
+
+def test_each_optimizer_has_a_learning_rate_of_its_own_unless_one_is_given() -> None:
+    names = "[sgd, momentum, adam, adamw, rmsprop]"
+    points = grid(training=f"{{epochs: 1, optimizer: {names}}}")
+    assert [point.training.lr for point in points] == [0.1, 0.1, 0.001, 0.001, 0.001]
+    assert {point.training.lr for point in grid(training=f"{{epochs: 1, optimizer: {names}, lr: 0.5}}")} == {0.5}
+
+
+def test_every_training_option_reaches_the_trial() -> None:
+    (point,) = grid(
+        training="{epochs: 9, optimizer: adamw, lr: 1, beta1: 0.8, beta2: 0.99, epsilon: 1.0e-6, weight_decay: 0.1, "
+        "weight_decay_on: weights, batch_size: 32, lr_schedule: cosine, warmup_epochs: 2, label_smoothing: 0.1, "
+        "clip_grad_norm: 1, precision: bf16, augment: true}"
+    )
+    assert point.training == TrainingConfig(
+        epochs=9, optimizer="adamw", lr=1.0, momentum=0.0, beta1=0.8, beta2=0.99, epsilon=1e-6, weight_decay=0.1,
+        weight_decay_on="weights", batch_size=32, lr_schedule="cosine", warmup_epochs=2.0, label_smoothing=0.1,
+        clip_grad_norm=1.0, precision="bf16", augment=True,
+    )  # fmt: skip
+    assert isinstance(point.training.warmup_epochs, float)
+
+
+def test_options_that_do_not_matter_do_not_multiply_the_grid() -> None:
+    points = grid(training="{epochs: [2, 9], optimizer: [sgd, adam], beta1: [0.8, 0.9], lr_drops: [5]}")
+    settings = {(p.training.epochs, p.training.optimizer, p.training.beta1, p.training.lr_drops) for p in points}
+    assert settings == {
+        *[(epochs, "sgd", 0.9, drops) for epochs, drops in ((2, ()), (9, (5,)))],
+        *[(epochs, "adam", beta, drops) for epochs, drops in ((2, ()), (9, (5,))) for beta in (0.8, 0.9)],
+    }
+    assert len(points) == 6

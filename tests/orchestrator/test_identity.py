@@ -141,3 +141,15 @@ def test_stops_beyond_the_target_are_levels_that_are_not_visited() -> None:
 def test_the_dense_baseline_has_no_levels() -> None:
     imp = replace(CONFIG, pruner=PrunerConfig(name="imp"), levels=LevelsConfig(pre_epochs=15, rewind="weights"))
     assert fold(replace(imp, density=Decimal(1)))[0] == fold(replace(CONFIG, density=Decimal(1)))[0]
+
+
+@pytest.mark.parametrize("name", ["random", "magnitude", "lamp", "erk", "synflow", "synflow_l2", "phew"])
+def test_the_size_of_a_prune_set_that_is_not_seen_folds(name: str) -> None:
+    few = replace(CONFIG, pruner=PrunerConfig(name=name, examples_per_class=3))
+    assert fold(few)[0] == fold(replace(CONFIG, pruner=PrunerConfig(name=name)))[0]
+
+
+@pytest.mark.parametrize("name", ["snip", "iterative_snip", "force", "grasp", "prospr", "ntk_sap", "mine:Own"])
+def test_the_size_of_a_prune_set_that_is_seen_does_not_fold(name: str) -> None:
+    few = replace(CONFIG, pruner=PrunerConfig(name=name, examples_per_class=3))
+    assert fold(few) == (few, "")

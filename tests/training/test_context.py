@@ -13,9 +13,11 @@ import pytest
 import torch
 from torch import nn
 
+from pruning.table import PRUNERS
 from pruning.unit_groups import UnitGroups, unit_groups
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext
+from training.record import LayerRecord
 from training.trial import run_trial
 
 PROBE = """
@@ -146,3 +148,52 @@ def test_consecutive_trials_share_one_data_set() -> None:
     own = DatasetConfig(name="training.datasets.digits:load")
     assert context.dataset(own) is not first
     assert context.dataset(own) is context.dataset(own)
+
+
+def test_the_prune_set_has_as_many_examples_as_asked_for(seen: list[Any]) -> None:
+    scorings(seen, changed("pruner", examples_per_class=3))
+    assert len(seen[-1][0].targets) == 30
+
+
+def test_a_prune_set_larger_than_the_training_set_is_refused() -> None:
+    with pytest.raises(ValueError, match="examples_per_class 110 x 10 classes make 1100 images, more than the 1097"):
+        run_trial(replace(TRIAL, pruner=PrunerConfig(name="snip", examples_per_class=110)), CohortContext("cpu"))
+
+
+def test_the_prune_set_leaves_out_what_is_held_out() -> None:
+    context = CohortContext("cpu")
+    asked = changed("dataset", validation="1200")
+    dataset = context.dataset(asked.dataset)
+    assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (97, 1200, 500)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in PRUNERS.items() if not entry.reads_prune_set])
+def test_pruners_said_to_see_no_examples_score_alike_whatever_the_prune_set(name: str) -> None:
+    def layers(examples: int) -> list[LayerRecord]:
+        pruner = PrunerConfig(name=name, examples_per_class=examples, score_dtype="float64")
+        return run_trial(replace(TRIAL, pruner=pruner), CohortContext("cpu")).layers
+
+    assert layers(1) == layers(20)
+
+
+def test_the_execution_class_says_in_which_precision_a_trial_trained() -> None:
+    context = CohortContext("cpu")
+    assert run_trial(changed("pruner", name="random"), context).execution.dtype == "float32"
+    coarse = replace(changed("pruner", name="random"), training=TrainingConfig(epochs=1, precision="bf16"))
+    assert run_trial(coarse, context).execution.dtype == "bf16"
+
+
+def test_an_epoch_is_selected_on_the_validation_split_asked_for() -> None:
+    context = CohortContext("cpu")
+    pruner = PrunerConfig(name="random")
+    asked = replace(TRIAL, pruner=pruner, training=TrainingConfig(epochs=3))
+    records = {
+        validation: run_trial(replace(asked, dataset=DatasetConfig(name="digits", validation=validation)), context)
+        for validation in ("0", "300", "own")
+    }
+    assert [record.num_train for record in records.values()] == [1297, 997, 1097]
+    assert records["0"].selected is None
+    chosen = records["300"].selected
+    assert chosen is not None
+    assert chosen.validation_accuracy == max(epoch.validation_accuracy or 0 for epoch in records["300"].epochs)
+    assert all(round((epoch.validation_accuracy or 0) * 300, 6) % 1 == 0 for epoch in records["300"].epochs)

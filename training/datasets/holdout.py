@@ -30,7 +30,7 @@ def hold_out(dataset: Dataset, validation: str) -> Dataset:
         raise ValueError(
             f"validation {validation}: there are {len(pool)} images to train and validate on: hold out fewer"
         )
-    order = torch.randperm(len(pool), generator=generator(SPLIT_SEED, "validation split"))
+    order = torch.randperm(len(pool), generator=generator(SPLIT_SEED, "validation split")).to(pool.labels.device)
     held_out, kept = order[:count].sort().values, order[count:].sort().values
     return replace(dataset, train=pool.take(kept), validation=pool.take(held_out))
 

@@ -24,8 +24,10 @@ def dataset(validation: int = 20) -> Dataset:
 
 @pytest.mark.parametrize(
     ("own", "asked", "count"),
-    [(0, "0", 0), (0, "30", 30), (0, "79", 79), (0, "0.1", 8), (20, "0", 0), (20, "1", 1), (20, "99", 99)]
-    + [(20, "0.1", 10), (20, "0.255", 26)],
+    [
+        *[(0, "0", 0), (0, "30", 30), (0, "79", 79), (0, "0.1", 8)],
+        *[(20, "0", 0), (20, "1", 1), (20, "99", 99), (20, "0.1", 10), (20, "0.255", 26)],
+    ],
 )
 def test_training_and_validation_part_all_images_as_asked(own: int, asked: str, count: int) -> None:
     total = 80 + own
