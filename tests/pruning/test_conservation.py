@@ -197,6 +197,14 @@ def test_score_is_conserved_in_shipped_residual_networks(factory: Callable[..., 
     assert largest_error(vgg_scores(model), unit_groups(model, VGG_SHAPE), num_hidden) < CONSERVED
 
 
+@pytest.mark.parametrize("name", ["densenet121", "shufflenet_v2_x0_5"])
+def test_score_is_conserved_where_channels_are_concatenated_and_shuffled(name: str) -> None:
+    zoo = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    model = with_statistics_and_offsets(zoo.get_model(name, weights=None, num_classes=10))
+    num_hidden = len(prunable_weights(model)) - 1
+    assert largest_error(vgg_scores(model), unit_groups(model, VGG_SHAPE), num_hidden) < CONSERVED
+
+
 def test_score_is_conserved_under_a_mask() -> None:
     model = build("residual")
     masks = prune_at_once(model, SynFlow(), prune_set(), exponential(Decimal("0.1"), 10), "global").masks
