@@ -8,7 +8,7 @@ write it and all that read it. Nothing here looks at weights: groups are a funct
 `pruning.wiring` answers the harder question of who feeds whom, one unit at a time. Groups need less, and every layer
 can be on at once: each puts out the binary digits of its channels' numbers and their complements, one image a digit,
 then those of its own number. A slot that never sees a digit together with its complement is fed by channels of one
-number, or by one layer. For VGG-16 that is 27 images, where one unit at a time is 4,327.
+number, or by one layer. For VGG-16 with 100 classes that is 27 images, where one unit at a time is 4,327.
 
 Where several layers meet in a slot (a residual sum), which ones they are is read off the autograd graph, layer by
 layer. So groups can be coarser than the truth in one case, never finer: where layers of a sum do not all reach every
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from pruning.connectivity import _replace_pooling_and_normalisation
 from pruning.linear_view import to_linear_view
-from pruning.prunable import PRUNABLE_LAYERS, prunable_weights
+from pruning.prunable import PRUNABLE_LAYERS
 from pruning.wiring import Layer, _groups, _replaced
 
 IMAGES_AT_ONCE = 8
@@ -60,8 +60,10 @@ def unit_groups(model: nn.Module, input_shape: tuple[int, ...]) -> UnitGroups:
     probe = copy.deepcopy(model).float()
     _replace_pooling_and_normalisation(probe)
     to_linear_view(probe)
-    names = {id(weight): name for name, weight in prunable_weights(probe).items()}
     layers = {name: module for name, module in probe.named_modules() if isinstance(module, PRUNABLE_LAYERS)}
+    names: dict[int, str] = {}  # a weight that layers share has the name of the first, as in prunable_weights()
+    for name, module in layers.items():
+        names.setdefault(id(module.weight), f"{name}.weight" if name else "weight")
     weight_of = {name: names[id(module.weight)] for name, module in layers.items()}
     some_weight = next(iter(probe.parameters()))
     images = torch.ones(1, *input_shape, device=some_weight.device)
