@@ -5,23 +5,22 @@ the score into a hidden unit equals the score out of it; theorem 2: each layer's
 mean score is inversely proportional to its size (figures 3 and 4), and a layer can only collapse in a round that cuts
 more than the flow R (figure 7). With biases or statistics that measure the input the law holds only approximately.
 
-Everything here reads scores and masks; which layer follows which is for the caller to say, because a module does not
-know: in a straight network it is the order of the prunable layers (`straight_pairs`), in a residual one units are fed
-by, and feed, several layers at once (`unit_scores` of each of them, added).
+Everything here reads scores and masks. Score into a unit is read from the weights that feed it, score out of it from
+the weights that read it, so nothing forces them to agree; which weights those are, `pruning.unit_groups` finds out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from pruning.masks import Masks, Scores
 from pruning.prune import Round
+from pruning.unit_groups import UnitGroups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,42 +46,54 @@ def layer_scores(scores: Scores) -> list[LayerScore]:
     ]
 
 
-def straight_pairs(scores: Scores) -> list[tuple[str, str]]:
-    """Consecutive layers of a network without branches: the first's outputs are the second's inputs."""
-    return list(pairwise(scores))
+def unit_scores(score: Tensor) -> Tensor:
+    """Score into each output channel of a layer's (outputs, inputs, ...) weight, (units,)."""
+    return score.flatten(1).sum(1, dtype=torch.float64)
 
 
-def unit_scores(score: Tensor, side: str, num_units: int | None = None) -> Tensor:
-    """Score into each output unit ("into") or out of each input unit ("out of") of a layer, (units,).
+def slot_scores(score: Tensor, num_slots: int) -> Tensor:
+    """Score out of each of the `num_slots` input channels of a layer, (slots,), in double precision.
 
-    A linear layer after flattening reads each of `num_units` channels at several positions, in one block a channel.
-    Raises ValueError where its inputs are no multiple of `num_units`, and for a grouped layer, whose inputs are fewer.
+    A convolution in groups has fewer inputs in its weight than it has slots: its outputs read a block of them each.
+    Raises ValueError where the slots are no multiple of the weight's inputs.
     """
-    if side == "into":
-        return score.flatten(1).sum(1)
-    if side != "out of":
-        raise ValueError(f"side {side!r}: expected 'into' or 'out of'")
-    by_input = score.transpose(0, 1).flatten(1).sum(1)
-    num_units = num_units or len(by_input)
-    if len(by_input) % num_units:
-        raise ValueError(f"a layer of {len(by_input)} inputs does not read {num_units} units")
-    return by_input.view(num_units, -1).sum(1)
+    if num_slots % score.shape[1]:
+        raise ValueError(f"a weight of {score.shape[1]} inputs does not read {num_slots} slots")
+    blocks = score.unflatten(0, (num_slots // score.shape[1], -1))
+    return blocks.sum([1, *range(3, blocks.dim())], dtype=torch.float64).flatten()
 
 
-def conservation_error(scores: Scores, pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """Largest relative difference between score into and out of a unit, by the first layer of each pair.
+def group_scores(scores: Scores, groups: UnitGroups) -> tuple[Tensor, Tensor]:
+    """Score into and out of each group of units, (groups,) each: figure 3, unit by unit in a straight network."""
+    into = torch.zeros(len(groups.is_closed), dtype=torch.float64, device=groups.is_closed.device)
+    out_of = torch.zeros_like(into)
+    for name, score in scores.items():
+        if name in groups.of_units:
+            slots = groups.of_slots[name]
+            into.index_add_(0, groups.of_units[name], unit_scores(score))
+            out_of.index_add_(0, slots, slot_scores(score, len(slots)))
+    return into, out_of
 
-    SynFlow: rounding error. Scores of other criteria are conserved only if signed and if nothing is measured from the
-    batch; magnitude is not conserved at all. Units without any score count as conserved.
+
+def conservation_error(scores: Scores, groups: UnitGroups) -> dict[str, float | None]:
+    """Largest relative difference between score into and out of the units of each layer, by weight name.
+
+    It is 0 to rounding for SynFlow and 1 where all that enters is lost. Scores of other criteria are conserved only if
+    signed and if nothing is measured from the batch; magnitude is not conserved at all. None where no unit of the layer
+    that has a score is in a closed group: the last layer, what cannot be followed, what nothing flows through.
     """
-    errors = {}
-    for before, after in pairs:
-        score_in = unit_scores(scores[before].double(), "into")
-        score_out = unit_scores(scores[after].double(), "out of", len(score_in))
-        larger = torch.maximum(score_in.abs(), score_out.abs())
-        difference = (score_in - score_out).abs()
-        errors[before.removesuffix(".weight")] = float((difference / larger.clamp(min=1e-300)).max())
-    return errors
+    into, out_of = group_scores(scores, groups)
+    larger = torch.maximum(into.abs(), out_of.abs())
+    errors = (into - out_of).abs() / larger
+    is_comparable = groups.is_closed & (larger > 0)
+    for name in groups.of_units.keys() - scores.keys():  # what passes an unscored weight is not counted
+        is_comparable[groups.of_units[name]] = is_comparable[groups.of_slots[name]] = False
+    found: dict[str, float | None] = {}
+    for name in scores:
+        units = groups.of_units.get(name)
+        own = None if units is None else errors[units[is_comparable[units]]]
+        found[name] = None if own is None or own.numel() == 0 else float(own.max())
+    return found
 
 
 def cut_over_flow(rounds: Iterable[Round]) -> list[float]:

@@ -79,12 +79,12 @@ def prune_by_flow(view: nn.Module, inputs: Tensor, densities: Sequence[Decimal],
                 layer.keep(part)
         kept = sum(layer.num_kept for layer in layers.values())
         rounds.append(
-            Round(
-                round=number,
-                density=kept / total,
-                kept=kept,
+            Round.of(
+                number,
+                num_weights=total,
+                layer_kept=[layer.num_kept for layer in layers.values()],
+                layer_scores=[math.ldexp(layer.score_sum, exponent) for layer in layers.values()],
                 score_cut=math.ldexp(sum(layer.score_cut for layer in layers.values()), exponent),
-                flow=math.ldexp(sum(layer.score_sum for layer in layers.values()) / len(layers), exponent),
             )
         )
     return Pruned(

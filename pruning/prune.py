@@ -29,9 +29,47 @@ class Round:
     kept: int
     score_cut: float
     """Sum of the scores of weights that were kept before the round and are not after it."""
-    flow: float
-    """Sum of all live scores before the cut, divided by the number of prunable layers. For SynFlow on a network
-    without branches this is R, the synaptic flow: one layer's total score."""
+    layer_scores: tuple[float, ...]
+    """Sum of the live scores of each prunable layer before the cut, in the network's order."""
+    collapsed_layers: int
+    """Prunable layers without a kept weight after the round."""
+
+    @classmethod
+    def of(
+        cls,
+        number: int,
+        *,
+        num_weights: int,
+        layer_kept: Iterable[int],
+        layer_scores: Iterable[float],
+        score_cut: float,
+    ) -> Round:
+        """The record of a round that left `layer_kept` of all `num_weights` prunable weights, layer by layer."""
+        counts = list(layer_kept)
+        return cls(
+            round=number,
+            density=sum(counts) / num_weights,
+            kept=sum(counts),
+            score_cut=score_cut,
+            layer_scores=tuple(layer_scores),
+            collapsed_layers=counts.count(0),
+        )
+
+    @property
+    def flow(self) -> float:
+        """Mean of the layers' scores. For SynFlow on a network without branches this is R, the synaptic flow: one
+        layer's total score.
+        """
+        return sum(self.layer_scores) / len(self.layer_scores)
+
+    @property
+    def layer_deviation(self) -> float | None:
+        """Largest relative distance of a layer's score from `flow`; None where that is 0.
+
+        Layer-wise conservation (theorem 2): rounding error for SynFlow on a network without branches.
+        """
+        flow = self.flow
+        return max(abs(score - flow) for score in self.layer_scores) / abs(flow) if flow else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,18 +119,16 @@ def prune(
             kept = _keep_by_rank(scores, ranked, target, split)
         else:
             kept = _keep_by_layer(scores, ranked, target, layer_densities)
-        num_kept = count_kept(kept)
-        if scope == "global" and num_kept != kept_count(target, total):
-            raise AssertionError(f"round {number} kept {num_kept} weights, not {kept_count(target, total)}")
-        rounds.append(
-            Round(
-                round=number,
-                density=num_kept / total,
-                kept=num_kept,
-                score_cut=_sum(scores[name][masks[name] & ~mask] for name, mask in kept.items()),
-                flow=_sum(scores[name][mask] for name, mask in masks.items()) / len(masks),
-            )
+        done = Round.of(
+            number,
+            num_weights=total,
+            layer_kept=[int(mask.sum()) for mask in kept.values()],
+            layer_scores=_sums(scores[name][mask] for name, mask in masks.items()),
+            score_cut=sum(_sums(scores[name][masks[name] & ~mask] for name, mask in kept.items())),
         )
+        if scope == "global" and done.kept != kept_count(target, total):
+            raise AssertionError(f"round {number} kept {done.kept} weights, not {kept_count(target, total)}")
+        rounds.append(done)
         masks = kept
     return Pruned(masks=masks, scores=scores, rounds=rounds)
 
@@ -119,5 +155,5 @@ def _keep_by_layer(scores: Scores, alive: Masks, density: Decimal, layer_densiti
     return keep_counts(scores, alive, layer_counts(layer_densities, shapes, num_alive, num_kept, density))
 
 
-def _sum(tensors: Iterable[Tensor]) -> float:
-    return float(torch.stack([tensor.sum(dtype=torch.float64) for tensor in tensors]).sum())
+def _sums(tensors: Iterable[Tensor]) -> list[float]:
+    return torch.stack([tensor.sum(dtype=torch.float64) for tensor in tensors]).tolist()

@@ -1,4 +1,4 @@
-"""What the trials of a cohort share: device, data set, first-round scores.
+"""What the trials of a cohort share: device, data set, first-round scores, which units belong together.
 
 Sharing has this one home. Everything in it is a pure function of configurations, so a trial gives the same bits
 with a context of its own as in the middle of a cohort.
@@ -11,12 +11,14 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from pruning.conservation import conservation_error
 from pruning.criteria.contract import PruneSet, prunes_at_once
 from pruning.masks import Masks, Scores
 from pruning.prune import Pruned
 from pruning.schedules import densities_by_round
 from pruning.scopes import NAMED_SCOPES
 from pruning.scoring import prune_at_once, score_network
+from pruning.unit_groups import UnitGroups, unit_groups
 from training.build import build_criterion, load_dataset
 from training.config import DatasetConfig, PrunerConfig, TrialConfig
 from training.datasets.contract import Dataset
@@ -26,13 +28,14 @@ from training.seeds import generator
 
 
 class CohortContext:
-    """Shared state of one worker process; holds the last data set and the last first-round scores only."""
+    """Shared state of one worker process; holds the last data set, network and first-round scores only."""
 
     def __init__(self, device: str = "auto", *, save_masks: bool = False) -> None:
         self.save_masks = save_masks
         self.device, self.execution = prepare_device(device)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
+        self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None
 
     def settle(self) -> None:
         """Undo what an earlier trial's code may have done to the process: the class says how many threads compute."""
@@ -85,6 +88,23 @@ class CohortContext:
     def execution_of(self, config: TrialConfig) -> ExecutionClass:
         """The class that a trial's results belong to here: its precision is part of it."""
         return replace(self.execution, dtype=config.training.precision)
+
+    def conservation_error(self, config: TrialConfig, model: nn.Module, scores: Scores) -> dict[str, float | None]:
+        """`pruning.conservation.conservation_error` by weight; empty without scores and for networks not understood.
+
+        The groups of units are a function of the network alone: they are looked for once.
+        """
+        key = (config.dataset, config.model, config.seeds.init)
+        if scores and (self._groups is None or self._groups[0] != key):
+            self._groups = (key, self._unit_groups(config, model))
+        groups = self._groups[1] if scores and self._groups else None
+        return {} if groups is None else conservation_error(scores, groups)
+
+    def _unit_groups(self, config: TrialConfig, model: nn.Module) -> UnitGroups | None:
+        try:
+            return unit_groups(model, self.dataset(config.dataset).input_shape)
+        except Exception:  # a user's network may do anything when probed; a diagnostic must not cost it the trial
+            return None
 
     def _prune_set(self, config: TrialConfig) -> PruneSet:
         """Every pruner of one seed sees these same examples. Raises ValueError where there are not as many."""

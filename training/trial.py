@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from pruning.ablations import ABLATIONS, inverted, shuffled
@@ -53,6 +54,7 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
     with timer("prune"):
         pruned = prune_model(model, config, context)
         wiring = connectivity(model, pruned.masks, dataset.input_shape)
+        conserved = context.conservation_error(config, model, pruned.scores)
         if config.pruner.ablation == "reinitialise":
             model = build_network(config, context, purpose="reinitialise")
     with timer("train"):
@@ -70,7 +72,9 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
                 num_weights=mask.numel(),
                 kept=int(mask.sum()),
                 live=int(wiring.live[name].sum()),
-                score_sum=float(pruned.scores[name].double().sum()) if pruned.scores else 0.0,
+                score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else None,
+                initial_score_sum=pruned.rounds[0].layer_scores[position] if pruned.rounds else None,
+                unit_conservation_error=conserved.get(name),
             )
             for position, (name, mask) in enumerate(pruned.masks.items())
         ],

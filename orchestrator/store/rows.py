@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from training.config import NUMERICS_VERSION, TrainingConfig, TrialConfig, options_text
 
 if TYPE_CHECKING:  # the record pulls in torch, which planning and analysis do without
+    from pruning.prune import Round
     from training.record import TrialRecord
 
 Row = dict[str, Any]
@@ -69,7 +70,7 @@ def attempt_rows(
     return {
         "epochs": [key | asdict(epoch) for epoch in record.epochs],
         "layers": [key | asdict(layer) for layer in record.layers],
-        "rounds": [key | asdict(one) for one in record.rounds],
+        "rounds": [key | _round_columns(one) for one in record.rounds],
         "masks": [key | asdict(mask) for mask in record.masks],
         "trials": [
             key
@@ -87,6 +88,18 @@ def attempt_rows(
                 "python_version": platform.python_version(),
             }
         ],
+    }
+
+
+def _round_columns(done: Round) -> Row:
+    return {
+        "round": done.round,
+        "density": done.density,
+        "kept": done.kept,
+        "score_cut": done.score_cut,
+        "flow": done.flow,
+        "layer_deviation": done.layer_deviation,
+        "collapsed_layers": done.collapsed_layers,
     }
 
 

@@ -134,7 +134,9 @@ LAYERS = pa.schema(
         ("num_weights", pa.int64()),
         ("kept", pa.int64()),
         ("live", pa.int64()),
-        ("score_sum", pa.float64()),
+        ("score_sum", pa.float64()),  # of the last round's live scores, before its cut
+        ("initial_score_sum", pa.float64()),  # of the first round's scores: of the whole network
+        ("unit_conservation_error", pa.float64()),  # score into against out of a unit, last round; null: undefined
     ]
 )
 
@@ -146,6 +148,8 @@ ROUNDS = pa.schema(
         ("kept", pa.int64()),
         ("score_cut", pa.float64()),  # sum of the scores removed in the round
         ("flow", pa.float64()),  # live scores before the cut / prunable layers: R for SynFlow without branches
+        ("layer_deviation", pa.float64()),  # largest |a layer's live scores - flow| / |flow|; null where flow is 0
+        ("collapsed_layers", pa.int64()),  # prunable layers without a kept weight after the round
     ]
 )
 

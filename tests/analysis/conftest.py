@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,9 @@ MACHINE: Row = {
 }  # fmt: skip
 
 
+SCORES = ("score_sum", "initial_score_sum", "unit_conservation_error")
+
+
 class StoreBuilder:
     """Collects points and trials, then writes them as workers would."""
 
@@ -72,11 +75,14 @@ class StoreBuilder:
         error: tuple[str, str] | None = None,
         layers: Mapping[str, tuple[int, int]] | None = None,
         masks: Mapping[str, bytes] | None = None,
+        scores: Mapping[str, tuple[float, float, float | None]] | None = None,
+        rounds: Sequence[Row] = (),
         **columns: Any,
     ) -> None:
         """A finished attempt: measured columns, or an error (type, message).
 
-        `layers` maps names to (weights, kept), `masks` names to packed bits.
+        `layers` maps names to (weights, kept), `masks` names to packed bits, `scores` names of layers to (sum in the
+        last round, sum in the first, conservation error); `rounds` are rows from round 1 on.
         """
         key = {"trial_id": trial_id, "attempt_id": attempt_id or f"{trial_id}-{attempt}"}
         outcome = (
@@ -94,14 +100,15 @@ class StoreBuilder:
                         "num_weights": size,
                         "kept": kept,
                         "live": kept,
-                        "score_sum": 1.0,
                     }
+                    | dict(zip(SCORES, (scores or {}).get(name, (1.0, 1.0, None)), strict=True))
                     for position, (name, (size, kept)) in enumerate((layers or {}).items())
                 ],
                 "masks": [
                     key | {"layer": name, "position": position, "shape": [8 * len(bits)], "bits": bits}
                     for position, (name, bits) in enumerate((masks or {}).items())
                 ],
+                "rounds": [key | {"round": number} | row for number, row in enumerate(rounds, start=1)],
                 "trials": [key | {"attempt": attempt} | CONFIG | MACHINE | outcome | columns],
             }
         )

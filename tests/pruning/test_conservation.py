@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from models.cifar_resnet import resnet20
+from models.mobilenet import mobilenet_v2
+from models.wrn import wrn16_4
 from pruning.conservation import (
     collapsed_layers,
     conservation_error,
     critical_compression,
     cut_over_flow,
+    group_scores,
     layer_scores,
     maximal_compression,
-    straight_pairs,
+    slot_scores,
     unit_scores,
 )
+from pruning.criteria.contract import PruneSet
 from pruning.criteria.synflow import SynFlow
 from pruning.density import canonical_density
 from pruning.masks import Masks, Scores, all_kept
@@ -25,7 +32,8 @@ from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, Round, prune
 from pruning.schedules import exponential
 from pruning.scoring import prune_at_once, score_network
-from tests.pruning.networks import briefly_trained, build, prune_set
+from pruning.unit_groups import UnitGroups, unit_groups
+from tests.pruning.networks import INPUT_SHAPE, NETWORKS, briefly_trained, build, prune_set
 
 CONSERVED = 1e-10
 
@@ -68,40 +76,156 @@ def vgg_scores(model: nn.Module) -> Scores:
     return score_network(model, full_masks(model), SynFlow(), data, torch.Generator())
 
 
-@pytest.mark.parametrize("batch_norm", [True, False])
-def test_score_into_a_unit_equals_score_out_of_it_on_a_straight_network(batch_norm: bool) -> None:
-    model = small_vgg(batch_norm)
+VGG_SHAPE = (3, 32, 32)
+
+
+class Concatenating(nn.Module):
+    """Two branches, one of them grouped, side by side before a convolution and, flattened, before the classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(1, 6, 5, padding=2)
+        self.norm = nn.BatchNorm2d(10)
+        self.grouped = nn.Conv2d(10, 4, 3, stride=2, padding=1, groups=2)
+        self.classifier = nn.Linear(4 * 16 + 10, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        both = torch.relu(self.norm(torch.cat([self.left(images), self.right(images)], 1)))
+        return self.classifier(torch.cat([torch.relu(self.grouped(both)).flatten(1), both.mean((2, 3))], 1))
+
+
+ARCHITECTURES = NETWORKS | {"concatenating": Concatenating}
+
+
+def build_architecture(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    return ARCHITECTURES[name]()
+
+
+def largest_error(scores: Scores, groups: UnitGroups, num_layers: int) -> float:
+    """Over the `num_layers` layers for which it is known: all but the last."""
+    *errors, last = conservation_error(scores, groups).values()
+    assert last is None
+    known = [error for error in errors if error is not None]
+    assert len(known) == len(errors) == num_layers
+    return max(known)
+
+
+def with_statistics_and_offsets(model: nn.Module) -> nn.Module:
+    """As after training: biases, running means and variances are none of their initial values."""
     with torch.no_grad():
         for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
             if name.endswith(("bias", "running_mean")):
                 tensor.normal_()
             elif name.endswith("running_var"):
                 tensor.uniform_(0.1, 3)
-    scores = vgg_scores(model)
-    errors = conservation_error(scores, straight_pairs(scores))
-    assert len(errors) == 8
-    assert max(errors.values()) < CONSERVED
+    return model
 
 
-@pytest.mark.parametrize("network", ["mlp", "convnet"])
+def chain(first: list[list[float]], second: list[list[float]]) -> tuple[nn.Module, Scores]:
+    """Two linear layers and their SynFlow scores."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, len(second)))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor(first))
+        model[2].weight.copy_(torch.tensor(second))
+    data = PruneSet(inputs=torch.zeros(1, 2), targets=torch.zeros(1, dtype=torch.int64))
+    return model, score_network(model, full_masks(model), SynFlow(), data, torch.Generator())
+
+
+def test_two_layers_by_hand() -> None:
+    # R = 5 (1 + 2) + 6 (3 + 4) = 57, of which 15 passes the first unit and 42 the second.
+    model, scores = chain([[1.0, -2.0], [-3.0, 4.0]], [[-5.0, 6.0]])
+    assert {name: score.tolist() for name, score in scores.items()} == {
+        "0.weight": [[5.0, 10.0], [18.0, 24.0]],
+        "2.weight": [[15.0, 42.0]],
+    }
+    groups = unit_groups(model, (2,))
+    into, out_of = group_scores(scores, groups)
+    assert into[groups.is_closed].tolist() == out_of[groups.is_closed].tolist() == [15.0, 42.0]
+    assert conservation_error(scores, groups) == {"0.weight": 0.0, "2.weight": None}
+    half_lost = scores | {"2.weight": torch.tensor([[15.0, 21.0]])}
+    assert conservation_error(half_lost, groups) == {"0.weight": 0.5, "2.weight": None}
+    doubled = scores | {"2.weight": torch.tensor([[60.0, 42.0]])}
+    assert conservation_error(doubled, groups) == {"0.weight": 0.75, "2.weight": None}
+
+
+def test_what_enters_a_unit_and_leaves_by_none_is_lost_wholly_and_a_unit_without_score_decides_nothing() -> None:
+    model, scores = chain([[1.0, 1.0], [1.0, 1.0]], [[1.0, 0.0]])
+    assert conservation_error(scores, unit_groups(model, (2,))) == {"0.weight": 0.0, "2.weight": None}
+    nothing = {name: torch.zeros_like(score) for name, score in scores.items()}
+    assert conservation_error(nothing, unit_groups(model, (2,))) == {"0.weight": None, "2.weight": None}
+    magnitudes = {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
+    assert conservation_error(magnitudes, unit_groups(model, (2,))) == {"0.weight": 1.0, "2.weight": None}
+
+
+def test_units_read_by_a_weight_without_a_score_are_not_compared() -> None:
+    model, scores = chain([[1.0, 1.0], [1.0, 1.0]], [[1.0, 2.0]])
+    groups = unit_groups(model, (2,))
+    assert conservation_error({"0.weight": scores["0.weight"]}, groups) == {"0.weight": None}
+    of_another_kind = {"norm.weight": torch.ones(2)}
+    assert conservation_error(scores | of_another_kind, groups)["norm.weight"] is None
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_score_into_a_unit_equals_score_out_of_it_on_a_straight_network(batch_norm: bool) -> None:
+    model = with_statistics_and_offsets(small_vgg(batch_norm))
+    assert largest_error(vgg_scores(model), unit_groups(model, VGG_SHAPE), 8) < CONSERVED
+
+
+@pytest.mark.parametrize("network", ARCHITECTURES)
 @pytest.mark.parametrize("trained", [False, True])
-def test_score_is_conserved_on_trained_networks_too(network: str, trained: bool) -> None:
+def test_score_is_conserved_in_every_architecture_also_when_trained(network: str, trained: bool) -> None:
+    """Straight, residual, grouped, bypassed, concatenating; linear after flattening and after the mean."""
+    model = build_architecture(network)
+    if trained:
+        briefly_trained(model)
+    num_hidden = len(prunable_weights(model)) - 1
+    assert largest_error(synflow(model), unit_groups(model, INPUT_SHAPE), num_hidden) < CONSERVED
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [resnet20, partial(resnet20, shortcut="padding"), wrn16_4, mobilenet_v2],
+    ids=["resnet20", "padded shortcuts", "pre-activation", "inverted residuals"],
+)
+@pytest.mark.parametrize("trained", [False, True])
+def test_score_is_conserved_in_shipped_residual_networks(factory: Callable[..., nn.Module], trained: bool) -> None:
+    model = factory(input_shape=VGG_SHAPE, num_classes=10)
+    if trained:
+        with_statistics_and_offsets(model)
+    num_hidden = len(prunable_weights(model)) - 1
+    assert largest_error(vgg_scores(model), unit_groups(model, VGG_SHAPE), num_hidden) < CONSERVED
+
+
+@pytest.mark.parametrize("name", ["densenet121", "shufflenet_v2_x0_5"])
+def test_score_is_conserved_where_channels_are_concatenated_and_shuffled(name: str) -> None:
+    zoo = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    model = with_statistics_and_offsets(zoo.get_model(name, weights=None, num_classes=10))
+    num_hidden = len(prunable_weights(model)) - 1
+    assert largest_error(vgg_scores(model), unit_groups(model, VGG_SHAPE), num_hidden) < CONSERVED
+
+
+def test_score_is_conserved_under_a_mask() -> None:
+    model = build("residual")
+    masks = prune_at_once(model, SynFlow(), prune_set(), exponential(Decimal("0.1"), 10), "global").masks
+    scores = score_network(model, masks, SynFlow(), prune_set(), torch.Generator())
+    assert largest_error(scores, unit_groups(model, INPUT_SHAPE), 4) < CONSERVED
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_magnitude_is_not_conserved(network: str) -> None:
     model = build(network)
-    scores = synflow(briefly_trained(model) if trained else model)
-    assert max(conservation_error(scores, straight_pairs(scores)).values()) < CONSERVED
-
-
-def test_magnitude_is_not_conserved() -> None:
-    scores = {name: weight.detach().abs() for name, weight in prunable_weights(build("mlp")).items()}
-    assert min(conservation_error(scores, straight_pairs(scores)).values()) > 0.1
+    scores = {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
+    *errors, _ = conservation_error(scores, unit_groups(model, INPUT_SHAPE)).values()
+    assert all(error is not None and error > 0.1 for error in errors)
 
 
 def test_units_of_a_residual_network_are_fed_and_read_by_several_layers() -> None:
     scores = synflow(briefly_trained(build("residual")))
-    into = unit_scores(scores["body.3.weight"], "into") + unit_scores(scores["shortcut.0.weight"], "into")
-    torch.testing.assert_close(into, unit_scores(scores["classifier.weight"], "out of"), rtol=CONSERVED, atol=0)
-    out_of = unit_scores(scores["body.0.weight"], "out of") + unit_scores(scores["shortcut.0.weight"], "out of")
-    torch.testing.assert_close(out_of, unit_scores(scores["stem.0.weight"], "into"), rtol=CONSERVED, atol=0)
+    into = unit_scores(scores["body.3.weight"]) + unit_scores(scores["shortcut.0.weight"])
+    torch.testing.assert_close(into, slot_scores(scores["classifier.weight"], 8), rtol=CONSERVED, atol=0)
+    out_of = slot_scores(scores["body.0.weight"], 6) + slot_scores(scores["shortcut.0.weight"], 6)
+    torch.testing.assert_close(out_of, unit_scores(scores["stem.0.weight"]), rtol=CONSERVED, atol=0)
 
 
 def test_a_layers_mean_score_is_inversely_proportional_to_its_size() -> None:
@@ -111,18 +235,18 @@ def test_a_layers_mean_score_is_inversely_proportional_to_its_size() -> None:
     assert [layer.mean * layer.num_weights for layer in layers] == pytest.approx([flow] * 9, rel=CONSERVED)
 
 
-def test_a_flattened_channel_is_read_at_several_positions() -> None:
-    score = torch.arange(12.0).view(2, 6)
-    assert unit_scores(score, "out of", 3).tolist() == [0 + 1 + 6 + 7, 2 + 3 + 8 + 9, 4 + 5 + 10 + 11]
-    assert unit_scores(score, "into").tolist() == [15.0, 51.0]
-    with pytest.raises(ValueError, match="a layer of 6 inputs does not read 4 units"):
-        unit_scores(score, "out of", 4)
-    with pytest.raises(ValueError, match="side 'in': expected 'into' or 'out of'"):
-        unit_scores(score, "in")
+def test_a_unit_is_a_row_and_a_slot_a_column_of_its_block() -> None:
+    score = torch.arange(12.0).view(4, 3)
+    assert unit_scores(score).tolist() == [3.0, 12.0, 21.0, 30.0]
+    assert slot_scores(score, 3).tolist() == [18.0, 22.0, 26.0]
+    assert slot_scores(score, 6).tolist() == [3.0, 5.0, 7.0, 15.0, 17.0, 19.0]  # two groups of two outputs
+    assert slot_scores(score.view(4, 1, 3), 2).tolist() == [15.0, 51.0]  # three taps
+    with pytest.raises(ValueError, match="a weight of 3 inputs does not read 4 slots"):
+        slot_scores(score, 4)
 
 
 def rounds(*pairs: tuple[float, float]) -> list[Round]:
-    return [Round(round=1, density=0.5, kept=1, score_cut=cut, flow=flow) for cut, flow in pairs]
+    return [Round.of(1, num_weights=2, layer_kept=[1], layer_scores=[flow], score_cut=cut) for cut, flow in pairs]
 
 
 def test_cut_over_flow_by_hand() -> None:

@@ -95,6 +95,8 @@ def test_masks_and_rounds_are_those_of_scoring_round_by_round(network: str, scop
         for round_of_mine, round_of_theirs in zip(mine.rounds, theirs.rounds, strict=True):
             assert round_of_mine.kept == round_of_theirs.kept
             assert round_of_mine.density == round_of_theirs.density
+            assert round_of_mine.collapsed_layers == round_of_theirs.collapsed_layers
+            assert round_of_mine.layer_scores == pytest.approx(round_of_theirs.layer_scores, rel=1e-9)
             assert round_of_mine.flow == pytest.approx(round_of_theirs.flow, rel=1e-9)
             assert round_of_mine.score_cut == pytest.approx(round_of_theirs.score_cut, rel=1e-9)
         for name, scores in theirs.scores.items():
@@ -139,6 +141,7 @@ def test_a_collapsed_network_is_pruned_to_the_exact_count_too() -> None:
     pruned, expected = fast(model, [Decimal("0.5"), Decimal("0.1")]), slow(model, "0.1", 1)
     assert pruned.rounds[-1].kept == expected.rounds[-1].kept
     assert [r.flow for r in pruned.rounds] == [0.0, 0.0]
+    assert [r.layer_deviation for r in pruned.rounds] == [None, None]
 
 
 def test_weights_that_are_not_finite_are_refused_with_the_layers_name() -> None:

@@ -148,6 +148,27 @@ def test_literal_masks_of_two_rounds() -> None:
     ]
 
 
+def test_layers_that_deviate_and_that_collapse_by_hand() -> None:
+    # Round 1 (2 of 6 weights are left) empties the second layer; in round 2 the third has all the score.
+    rounds = [
+        {"a": [4.0, 5.0, 1.0], "b": [2.0, 0.0], "c": [6.0]},
+        {"a": [0.0, 0.0, 9.0], "b": [9.0, 9.0], "c": [3.0]},
+    ]
+    given = [{name: torch.tensor(scores) for name, scores in one.items()} for one in rounds]
+    result = prune(lambda masks, number: given[number - 1], given[0], Decimal("0.17"), num_rounds=2)
+    first, second = result.rounds
+    assert (first.layer_scores, first.flow, first.collapsed_layers) == ((10.0, 2.0, 6.0), 6.0, 1)
+    assert first.layer_deviation == pytest.approx(4 / 6)  # |10 - 6| / 6 and |2 - 6| / 6
+    assert (second.layer_scores, second.flow, second.collapsed_layers) == ((0.0, 0.0, 3.0), 1.0, 2)
+    assert second.layer_deviation == 2.0
+
+
+def test_the_deviation_of_layers_without_any_score_is_not_defined() -> None:
+    nothing = {"a": torch.zeros(3), "b": torch.zeros(2)}
+    (done,) = prune(lambda masks, number: nothing, nothing, Decimal("0.4")).rounds
+    assert (done.flow, done.layer_deviation) == (0.0, None)
+
+
 @pytest.mark.parametrize("scope", ["global", "local"])
 def test_a_density_that_keeps_no_weight_is_refused(scope: str) -> None:
     with pytest.raises(ValueError, match=f"density 0.001 of {TOTAL} prunable weights leaves none"):

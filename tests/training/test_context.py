@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from pruning.table import PRUNERS
+from pruning.unit_groups import UnitGroups, unit_groups
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext
 from training.record import LayerRecord
@@ -115,6 +117,28 @@ def test_the_prune_set_is_ten_examples_a_class_of_the_training_set_chosen_by_the
     assert len(same) == 2
     assert all(torch.equal(data.inputs, first.inputs) and torch.equal(data.targets, first.targets) for data in same)
     assert not torch.equal(other.inputs, first.inputs)
+
+
+def test_consecutive_trials_of_one_network_share_its_groups_of_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    import training.context
+
+    seen: list[nn.Module] = []
+
+    def counted(model: nn.Module, input_shape: tuple[int, ...]) -> UnitGroups:
+        seen.append(model)
+        return unit_groups(model, input_shape)
+
+    monkeypatch.setattr(training.context, "unit_groups", counted)
+    context = CohortContext("cpu")
+    plain = replace(TRIAL, pruner=PrunerConfig(name="magnitude"))
+    for config in (plain, replace(plain, density=Decimal("0.1")), replace(plain, pruner=PrunerConfig(name="random"))):
+        run_trial(config, context)
+    assert len(seen) == 1
+    run_trial(replace(plain, model=ModelConfig(name="mlp", options='{"widths":[9]}')), context)
+    run_trial(replace(plain, seeds=replace(plain.seeds, init=1)), context)
+    assert len(seen) == 3
+    run_trial(replace(plain, pruner=PrunerConfig(name="none"), density=Decimal(1)), context)  # nothing was scored
+    assert len(seen) == 3
 
 
 def test_consecutive_trials_share_one_data_set() -> None:

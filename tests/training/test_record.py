@@ -35,7 +35,16 @@ def record(*epochs: EpochRecord, kept: tuple[int, ...] = ()) -> TrialRecord:
         ),
         execution=ExecutionClass(device="cpu", dtype="float32", engine="reference", threads=1),
         layers=[
-            LayerRecord(layer=str(i), position=i, num_weights=9, kept=count, live=0, score_sum=0.0)
+            LayerRecord(
+                layer=str(i),
+                position=i,
+                num_weights=9,
+                kept=count,
+                live=0,
+                score_sum=0.0,
+                initial_score_sum=0.0,
+                unit_conservation_error=None,
+            )
             for i, count in enumerate(kept)
         ],
         epochs=list(epochs),

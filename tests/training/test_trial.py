@@ -186,7 +186,7 @@ def test_the_record_counts_what_the_masks_keep() -> None:
     assert [layer.position for layer in record.layers] == [0, 1, 2]
     assert sum(layer.kept for layer in record.layers) == count_kept(masks) == record.rounds[-1].kept == 16  # of 312
     assert all(0 <= layer.live <= layer.kept for layer in record.layers)
-    assert sum(layer.score_sum for layer in record.layers) == pytest.approx(3 * record.rounds[0].flow, rel=1e-6)
+    assert sum(layer.score_sum or 0 for layer in record.layers) == pytest.approx(3 * record.rounds[0].flow, rel=1e-6)
     assert (record.num_train, record.num_test, record.num_classes) == (1097, 500, 10)
     assert set(record.seconds) == {"load", "build", "prune", "train"}
     assert [epoch.epoch for epoch in record.epochs] == [1]
@@ -246,6 +246,9 @@ def test_the_dense_network_keeps_everything_without_a_round() -> None:
     assert all(layer.kept == layer.live == layer.num_weights for layer in record.layers)
     assert record.is_connected
     assert record.rounds == []
+    assert [(layer.score_sum, layer.initial_score_sum, layer.unit_conservation_error) for layer in record.layers] == [
+        (None, None, None)
+    ] * 3
     assert record.final is not None
     assert record.final.test_accuracy > 0.8
 
@@ -328,6 +331,79 @@ def test_synflow_in_100_rounds_keeps_every_layer_alive_where_others_collapse() -
         assert iterative.final is not None
         assert iterative.final.test_accuracy > collapsed.final.test_accuracy
         assert collapsed.final.test_accuracy == pytest.approx(0.1, abs=0.03)
+
+
+CONSERVED = 1e-10
+
+
+@pytest.mark.parametrize("density", ["0.999", "0.05"])
+@pytest.mark.parametrize("model", [MLP, CONVNET, ModelConfig(name="resnet20", options='{"width":4}')])
+def test_synflows_record_shows_conservation_by_unit_and_by_layer(model: ModelConfig, density: str) -> None:
+    """Figures 3, 4 and 7 from what is recorded, at initialisation (just below density 1) and under a mask."""
+    record = run_trial(trial("synflow", density, model=model, epochs=0), CohortContext("cpu"))
+    *hidden, last = [layer.unit_conservation_error for layer in record.layers]
+    assert last is None
+    assert all(error is not None and error < CONSERVED for error in hidden)
+    assert len(record.rounds) == 4
+    first, ranked_last = record.rounds[0], record.rounds[-1]
+    assert [layer.initial_score_sum for layer in record.layers] == pytest.approx(first.layer_scores, rel=CONSERVED)
+    assert [layer.score_sum for layer in record.layers] == pytest.approx(ranked_last.layer_scores, rel=CONSERVED)
+    is_straight = model.name != "resnet20"
+    for done in record.rounds:
+        assert done.layer_deviation is not None
+        assert (done.layer_deviation < CONSERVED) == is_straight
+    if is_straight:
+        assert [layer.initial_score_sum for layer in record.layers] == pytest.approx(
+            [first.flow] * len(record.layers), rel=CONSERVED
+        )
+    assert ranked_last.collapsed_layers == record.num_collapsed_layers
+
+
+def test_other_pruners_records_show_that_nothing_is_conserved() -> None:
+    record = run_trial(trial("magnitude", "0.5", epochs=0), CohortContext("cpu"))
+    first, second, last = [layer.unit_conservation_error for layer in record.layers]
+    assert first is not None
+    assert second is not None
+    assert min(first, second) > 0.1
+    assert last is None
+    assert all(layer.score_sum == layer.initial_score_sum != 0 for layer in record.layers)  # one round
+    assert record.rounds[0].layer_deviation is not None
+    assert record.rounds[0].layer_deviation > 0.1
+
+
+def test_in_a_network_that_nothing_flows_through_conservation_is_not_defined() -> None:
+    config = replace(trial("synflow", "0.004", model=CONVNET, epochs=0), pruner=pruner("synflow", 12))
+    record = run_trial(config, CohortContext("cpu"))  # 2 weights in 3 layers before the last round, 1 after it
+    assert record.rounds[-1].flow == 0
+    assert [layer.unit_conservation_error for layer in record.layers] == [None] * 3
+    assert [layer.score_sum for layer in record.layers] == [0.0] * 3
+
+
+def test_collapse_is_recorded_in_the_round_in_which_it_happens() -> None:
+    many = replace(trial("magnitude", "0.002", epochs=0), pruner=replace(pruner("magnitude"), iterations=8))
+    record = run_trial(many, CohortContext("cpu"))
+    collapsed = [done.collapsed_layers for done in record.rounds]
+    assert collapsed == sorted(collapsed)
+    assert collapsed[0] == 0 < collapsed[-1] == record.num_collapsed_layers
+
+
+def test_a_network_that_cannot_be_probed_is_trained_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "users_own_batch.py").write_text(
+        "from torch import nn\n"
+        "class Mixed(nn.Module):\n"
+        "    def __init__(self, *, input_shape, num_classes):\n"
+        "        super().__init__()\n"
+        "        self.a, self.b = nn.Linear(64, 8), nn.Linear(8, num_classes)\n"
+        "    def forward(self, x):\n"
+        "        return self.b(self.a(x.flatten(1)).reshape(1, -1, 8)).flatten(0, 1)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    model = ModelConfig(name="users_own_batch:Mixed")
+    record = run_trial(trial("synflow", "0.5", model=model), CohortContext("cpu"))
+    assert [layer.unit_conservation_error for layer in record.layers] == [None, None]
+    assert record.epochs
 
 
 @pytest.mark.gpu

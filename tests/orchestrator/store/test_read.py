@@ -63,6 +63,37 @@ def test_columns_of_an_older_or_newer_version_are_filled_or_ignored(tmp_path: Pa
     assert rows.columns == TABLES["trials"].names
 
 
+def test_a_store_of_before_the_diagnostics_reads_with_nulls_in_their_place(tmp_path: Path) -> None:
+    """Literal columns of the first schema, beside a segment of today's."""
+    store = Store(tmp_path)
+    old_key = {"trial_id": ["A"], "attempt_id": ["a1"]}
+    old: dict[str, dict[str, list[Any]]] = {
+        "trials": {"attempt": [1], "status": ["completed"]},
+        "layers": {
+            "layer": ["classifier"], "position": [0], "num_weights": [200], "kept": [20], "live": [20],
+            "score_sum": [1.5],
+        },
+        "rounds": {"round": [1], "density": [0.1], "kept": [20], "score_cut": [0.5], "flow": [1.5]},
+    }  # fmt: skip
+    for table, columns in old.items():
+        (tmp_path / table).mkdir()
+        pl.DataFrame(old_key | columns).write_parquet(tmp_path / table / "s0.parquet")
+    new_key = {"trial_id": "B", "attempt_id": "b1"}
+    new = {
+        "trials": [new_key | {"attempt": 1, "status": "completed"}],
+        "layers": [new_key | {"layer": "classifier", "score_sum": 2.0, "initial_score_sum": 3.0}],
+        "rounds": [new_key | {"round": 1, "flow": 2.0, "layer_deviation": 0.25, "collapsed_layers": 1}],
+    }
+    write_segment(store, "s1", [new])
+    layers = scan_children(store, "layers").sort("trial_id").collect()
+    assert layers.columns == TABLES["layers"].names
+    scores = layers.select("score_sum", "initial_score_sum", "unit_conservation_error")
+    assert scores.rows() == [(1.5, None, None), (2.0, 3.0, None)]
+    rounds = scan_children(store, "rounds").sort("trial_id").collect()
+    assert rounds.columns == TABLES["rounds"].names
+    assert rounds.select("flow", "layer_deviation", "collapsed_layers").rows() == [(1.5, None, None), (2.0, 0.25, 1)]
+
+
 ATTEMPTS = st.lists(
     st.tuples(st.sampled_from("ABC"), st.sampled_from(["completed", "failed"]), st.integers(1, 3), st.integers(0, 9)),
     max_size=12,
