@@ -59,13 +59,45 @@ def shares(results: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
+def critical(results: pl.LazyFrame) -> pl.LazyFrame:
+    """Critical compression of each network, by data set, model, curve and seeds: how far before a layer collapses.
+
+    `critical_compression_ratio` is the largest of the grid below its first collapse, 1 where its densest point
+    collapsed already, null where nothing was measured. `collapse_compression_ratio` is that of the first collapse, null
+    where the grid has none: then the critical one is a lower bound. `max_compression_ratio` bounds both from above for
+    a pruner that keeps every layer.
+    """
+    completed = pl.col("status") == "completed"
+    network = [*_PANEL, "curve", *_SEEDS]
+    density = pl.col("density")
+    first_collapse = density.filter(pl.col("collapsed")).max()
+    before = density.filter(pl.col("pruned") & (density > first_collapse.fill_null(0))).min()
+    return (
+        results.group_by(*network, "density")
+        .agg(
+            completed.any().alias("pruned"),
+            (pl.col("collapsed_layers") > 0).any().alias("collapsed"),
+            (pl.col("prunable_weights") / pl.col("prunable_layers")).max().alias("max_compression_ratio"),
+        )
+        .group_by(network)
+        .agg(
+            pl.when(pl.col("pruned").any()).then((1 / before).fill_null(1.0)).alias("critical_compression_ratio"),
+            (1 / first_collapse).alias("collapse_compression_ratio"),
+            pl.col("max_compression_ratio").max(),
+        )
+        .sort(network)
+    )
+
+
 def table(results: pl.LazyFrame) -> pl.LazyFrame:
     """Where collapse begins, by data set, model and curve. Sparsities are fractions, null where there is none.
 
     `largest_sparsity_without` and `smallest_sparsity_with` collapse are of the grid; `sparsest`, `sparsest_n` and
     `sparsest_share` describe its sparsest point with a result. `max_compression_ratio` is prunable weights / prunable
-    layers, `max_compression_sparsity` the sparsity it means. `num_absent` networks failed or are missing.
+    layers, `max_compression_sparsity` the sparsity it means; `critical_compression_ratio` is the smallest of the
+    networks' (`critical`). `num_absent` networks failed or are missing.
     """
+    smallest = critical(results).group_by(*_PANEL, "curve").agg(pl.col("critical_compression_ratio").min())
     measured = pl.col("n") > 0
     density = pl.col("density")
     sparsest = measured & (density == density.filter(measured).min())
@@ -83,6 +115,7 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             (1 - 1 / ratio).alias("max_compression_sparsity"),
             pl.col("num_absent").sum(),
         )
+        .join(smallest, on=[*_PANEL, "curve"], how="left")
         .sort(*_PANEL, "curve")
     )
 

@@ -106,6 +106,15 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 .then(pl.lit("as scored"))
                 .otherwise(pl.col("ablation")),
                 "examples_per_class": _text("examples_per_class", " examples per class"),
+                "pre_epochs": pl.when(pl.col("pre_epochs") == 0)
+                .then(pl.lit("at initialisation"))
+                .otherwise(pl.lit("after ") + _text("pre_epochs", " epochs")),
+                "levels": _text("levels", " levels"),
+                "rewind": pl.when(pl.col("rewind") == "none")
+                .then(pl.lit("not rewound"))
+                .otherwise(pl.col("rewind") + pl.lit(" rewound")),
+                "rewind_step": pl.lit("to step ") + _text("rewind_step"),
+                "fine_tune_epochs": _text("fine_tune_epochs", " epochs of fine-tuning"),
                 "pruner_options": _options("pruner_options"),
             },
         ),

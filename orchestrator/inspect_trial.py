@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from orchestrator.diagnostics_view import show_diagnostics
 from orchestrator.errors import BadInput
 from orchestrator.plan import points
 from orchestrator.sources import UserCode
@@ -39,7 +40,7 @@ def find_stored(store: Store, prefix: str) -> str | None:
 
 
 def show_trial(store: Store, identity: str, console: Console) -> None:
-    """Print every recorded column of a trial."""
+    """Print every recorded column of a trial, its layers and its rounds."""
     row = stored_row(store, identity)
     if row is None:
         console.print(f"{identity} has not been run yet", highlight=False)
@@ -49,6 +50,7 @@ def show_trial(store: Store, identity: str, console: Console) -> None:
         if value is not None and column != "error_traceback":
             table.add_row(column, escape(str(value)))
     console.print(table)
+    show_diagnostics(store, identity, console)
     if row["error_traceback"]:
         console.print(row["error_traceback"], markup=False, highlight=False)
 

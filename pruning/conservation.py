@@ -79,15 +79,15 @@ def conservation_error(scores: Scores, groups: UnitGroups) -> dict[str, float | 
     """Largest relative difference between score into and out of the units of each layer, by weight name.
 
     It is 0 to rounding for SynFlow and 1 where all that enters is lost. Scores of other criteria are conserved only if
-    signed and if nothing is measured from the batch; magnitude is not conserved at all. Units without any score count
-    as conserved. None where no unit of the layer is in a closed group: the last layer, and what cannot be followed.
+    signed and if nothing is measured from the batch; magnitude is not conserved at all. None where no unit of the layer
+    that has a score is in a closed group: the last layer, what cannot be followed, what nothing flows through.
     """
-    is_comparable = groups.is_closed.clone()
-    for name in groups.of_units.keys() - scores.keys():  # what passes an unscored weight is not counted
-        is_comparable[groups.of_units[name]] = is_comparable[groups.of_slots[name]] = False
     into, out_of = group_scores(scores, groups)
     larger = torch.maximum(into.abs(), out_of.abs())
-    errors = torch.where(larger > 0, (into - out_of).abs() / larger, 0.0)
+    errors = (into - out_of).abs() / larger
+    is_comparable = groups.is_closed & (larger > 0)
+    for name in groups.of_units.keys() - scores.keys():  # what passes an unscored weight is not counted
+        is_comparable[groups.of_units[name]] = is_comparable[groups.of_slots[name]] = False
     found: dict[str, float | None] = {}
     for name in scores:
         units = groups.of_units.get(name)

@@ -8,7 +8,7 @@ write it and all that read it. Nothing here looks at weights: groups are a funct
 `pruning.wiring` answers the harder question of who feeds whom, one unit at a time. Groups need less, and every layer
 can be on at once: each puts out the binary digits of its channels' numbers and their complements, one image a digit,
 then those of its own number. A slot that never sees a digit together with its complement is fed by channels of one
-number, or by one layer. For VGG-16 that is 27 images, where one unit at a time is 4,327.
+number, or by one layer. For VGG-16 with 100 classes that is 27 images, where one unit at a time is 4,327.
 
 Where several layers meet in a slot (a residual sum), which ones they are is read off the autograd graph, layer by
 layer. So groups can be coarser than the truth in one case, never finer: where layers of a sum do not all reach every
@@ -18,9 +18,9 @@ slot that reads it, and where channels mix. A union of balanced groups is balanc
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from pruning.connectivity import _replace_pooling_and_normalisation
 from pruning.linear_view import to_linear_view
-from pruning.prunable import PRUNABLE_LAYERS, prunable_weights
+from pruning.prunable import PRUNABLE_LAYERS
 from pruning.wiring import Layer, _groups, _replaced
 
 IMAGES_AT_ONCE = 8
@@ -60,8 +60,10 @@ def unit_groups(model: nn.Module, input_shape: tuple[int, ...]) -> UnitGroups:
     probe = copy.deepcopy(model).float()
     _replace_pooling_and_normalisation(probe)
     to_linear_view(probe)
-    names = {id(weight): name for name, weight in prunable_weights(probe).items()}
     layers = {name: module for name, module in probe.named_modules() if isinstance(module, PRUNABLE_LAYERS)}
+    names: dict[int, str] = {}  # a weight that layers share has the name of the first, as in prunable_weights()
+    for name, module in layers.items():
+        names.setdefault(id(module.weight), f"{name}.weight" if name else "weight")
     weight_of = {name: names[id(module.weight)] for name, module in layers.items()}
     some_weight = next(iter(probe.parameters()))
     images = torch.ones(1, *input_shape, device=some_weight.device)
@@ -76,34 +78,25 @@ def unit_groups(model: nn.Module, input_shape: tuple[int, ...]) -> UnitGroups:
     codes = _codes(num_units, images.device)
     seen = _probe(probe, {name: layers[name] for name in shapes}, weight_of, shapes, codes, images)
 
-    first_unit = dict(zip(num_units, _starts(num_units.values()), strict=False))
+    first_unit = dict(zip(num_units, _starts(num_units.values()), strict=True))
     total_units = sum(num_units.values())
-    first_slot = {
-        name: total_units + start for name, start in zip(num_slots, _starts(num_slots.values()), strict=False)
-    }
-    edges = [torch.empty(2, 0, dtype=torch.long, device=images.device)]
-    for name, digits in seen.items():
-        for slots, source, units in _feeds(digits, codes, graph.sources[name]):
-            pairs = torch.stack([first_slot[name] + slots, units])
-            pairs = pairs[:, units < num_units[source]]
-            edges.append(pairs + torch.tensor([[0], [first_unit[source]]], device=images.device))
-    group = _components(total_units + sum(num_slots.values()), torch.cat(edges, 1))
+    first_slot = {name: total_units + start for name, start in zip(num_slots, _starts(num_slots.values()), strict=True)}
+    edges = [_edges(seen[name], codes, graph.sources[name], first_unit, first_slot[name]) for name in seen]
+    empty = torch.empty(2, 0, dtype=torch.long, device=images.device)
+    group = _components(total_units + sum(num_slots.values()), torch.cat([empty, *edges], 1))
 
     of_units = {name: group[first : first + num_units[name]] for name, first in first_unit.items()}
     of_slots = {name: group[first : first + num_slots[name]] for name, first in first_slot.items()}
-    is_closed = torch.zeros(int(group.max()) + 1, dtype=torch.bool, device=images.device)
+    lost = graph.opaque | {name for name in of_slots if name not in seen or bool(seen[name][0].any())}
+    is_open = torch.ones(int(group.max()) + 1, dtype=torch.bool, device=images.device)
     for slots in of_slots.values():
-        is_closed[slots] = True
-    is_closed[of_units[_INPUT]] = False
-    for source in graph.outputs:
-        is_closed[of_units[source]] = False
-    for name, slots in of_slots.items():
-        if name in graph.opaque or name not in seen or seen[name][0].any():
-            is_closed[slots] = False
-            for source in graph.sources[name]:
-                is_closed[of_units[source]] = False
+        is_open[slots] = False
+    for name in lost:
+        is_open[of_slots[name]] = True
+    for source in {_INPUT, *graph.outputs}.union(*(graph.sources[name] for name in lost)):
+        is_open[of_units[source]] = True
     del of_units[_INPUT]
-    return UnitGroups(of_units=of_units, of_slots=of_slots, is_closed=is_closed)
+    return UnitGroups(of_units=of_units, of_slots=of_slots, is_closed=~is_open)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,20 +241,29 @@ def _probe(
     return {weight: torch.cat(fed) for weight, fed in parts.items()}
 
 
-def _feeds(digits: Tensor, codes: _Codes, sources: set[str]) -> Iterator[tuple[Tensor, str, Tensor]]:
-    """Slots and units of one source, pair by pair, that belong together; some of the units may not exist."""
+def _edges(digits: Tensor, codes: _Codes, sources: set[str], first_unit: dict[str, int], first_slot: int) -> Tensor:
+    """(2, n) numbers of a weight's slots and of units that belong together, from what arrived at the slots."""
     first_layer_row = 1 + 2 * codes.num_channel_digits
     channel, is_one_channel = codes.read(digits[1:first_layer_row])
     layer, is_one_layer = codes.read(digits[first_layer_row:])
     is_fed = digits[1:first_layer_row].any(0)
-    for source in sorted(sources):
-        from_here = is_fed & (~is_one_layer | (layer == codes.sources.index(source)))
-        slots = (from_here & is_one_channel).nonzero().flatten()
-        yield slots, source, channel[slots]
-        mixed = (from_here & ~is_one_channel).nonzero().flatten()
-        yield mixed, source, torch.zeros_like(mixed)
-        every = torch.arange(len(mixed[:1]) * codes.of[source].shape[1], device=digits.device)
-        yield mixed[:1].expand_as(every), source, every  # one slot joins them all: enough for a group
+    candidates = sorted(sources, key=codes.sources.index)
+
+    def column(values: Iterable[int]) -> Tensor:
+        return torch.tensor(list(values), dtype=torch.long, device=digits.device)[:, None]
+
+    starts = column(first_unit[source] for source in candidates)
+    sizes = column(codes.of[source].shape[1] for source in candidates)
+    numbers = column(codes.sources.index(source) for source in candidates)
+    is_from = is_fed & (~is_one_layer | (layer == numbers))  # (sources, slots)
+    source, slot = (is_from & is_one_channel & (channel < sizes)).nonzero(as_tuple=True)
+    found = [torch.stack([slot, starts[source, 0] + channel[slot]])]
+    for index in (is_from & ~is_one_channel).any(1).nonzero().flatten().tolist():
+        mixed = (is_from[index] & ~is_one_channel).nonzero().flatten()
+        units = starts[index] + torch.arange(int(sizes[index]), device=digits.device)
+        found.append(torch.stack([mixed, units[:1].expand_as(mixed)]))
+        found.append(torch.stack([mixed[:1].expand_as(units), units]))  # one slot joins them all
+    return torch.cat(found, 1) + torch.tensor([[first_slot], [0]], device=digits.device)
 
 
 def _components(num_nodes: int, edges: Tensor) -> Tensor:
@@ -289,9 +291,6 @@ def _tensors_in(tree: Any) -> Iterator[Tensor]:
             yield from _tensors_in(branch)
 
 
-def _starts(sizes: Any) -> list[int]:
+def _starts(sizes: Iterable[int]) -> list[int]:
     """Where each of consecutive ranges of the given sizes begins."""
-    starts = [0]
-    for size in sizes:
-        starts.append(starts[-1] + size)
-    return [start for start, _ in pairwise(starts)]
+    return list(accumulate(sizes, initial=0))[:-1]

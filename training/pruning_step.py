@@ -79,8 +79,8 @@ def layer_records(
             num_weights=mask.numel(),
             kept=int(mask.sum()),
             live=int(wiring.live[name].sum()),
-            score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else 0.0,
-            initial_score_sum=pruned.rounds[0].layer_scores[position] if pruned.rounds else 0.0,
+            score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else None,
+            initial_score_sum=pruned.rounds[0].layer_scores[position] if pruned.scores else None,
             unit_conservation_error=conservation_error.get(name),
         )
         for position, (name, mask) in enumerate(pruned.masks.items())

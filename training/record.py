@@ -75,13 +75,14 @@ class LayerRecord:
     kept: int
     live: int
     """Kept weights on a path from an input to an output."""
-    score_sum: float
-    """Sum of the last round's scores that were still alive when they were ranked."""
-    initial_score_sum: float
+    score_sum: float | None
+    """Sum of the last round's scores that were still alive when they were ranked; None where nothing was scored."""
+    initial_score_sum: float | None
     """Sum of the first round's scores, of the whole network."""
     unit_conservation_error: float | None
     """Largest relative difference between score into and out of the layer's units, of the scores in `score_sum`; None
-    where nothing of ours reads the units, or what lies between cannot be followed (`pruning.conservation`)."""
+    where nothing of ours reads the units, what lies between cannot be followed, or no score is left
+    (`pruning.conservation`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ CONFIG: Row = {
     "pruner": "synflow", "pruner_options": "{}", "pruner_source": "",
     "iterations": 1, "schedule": "exponential", "scope": "global",
     "mode": "eval", "score_dtype": "float32", "ablation": "none", "examples_per_class": 10,
+    "pre_epochs": 0, "levels": 1, "rewind": "none", "rewind_step": 0, "fine_tune_epochs": 0,
     "density": 0.1, "density_literal": "0.1",
     "seed_init": 0, "seed_data": 0, "seed_prune": 0,
     "epochs": 20, "optimizer": "momentum", "lr": 0.1, "momentum": 0.9, "nesterov": True, "beta1": 0.9, "beta2": 0.999,
@@ -43,6 +44,9 @@ MACHINE: Row = {
     "device": "cpu", "dtype": "float32", "engine": "reference", "threads": 1, "host": "node-1", "numerics_version": 1,
     "prunesweep_version": "0.1.0", "torch_version": "2.11.0", "python_version": "3.11.7", "git_dirty": False,
 }  # fmt: skip
+
+
+SCORES = ("score_sum", "initial_score_sum", "unit_conservation_error")
 
 
 class StoreBuilder:
@@ -72,11 +76,14 @@ class StoreBuilder:
         error: tuple[str, str] | None = None,
         layers: Mapping[str, tuple[int, int]] | None = None,
         masks: Mapping[str, bytes] | None = None,
+        scores: Mapping[str, tuple[float, float, float | None]] | None = None,
+        rounds: Sequence[Row] = (),
         **columns: Any,
     ) -> None:
         """A finished attempt: measured columns, or an error (type, message).
 
-        `layers` maps names to (weights, kept), `masks` names to packed bits.
+        `layers` maps names to (weights, kept), `masks` names to packed bits, `scores` names of layers to (sum in the
+        last round, sum in the first, conservation error); `rounds` are rows from round 1 on.
         """
         key = {"trial_id": trial_id, "attempt_id": attempt_id or f"{trial_id}-{attempt}"}
         outcome = (
@@ -94,14 +101,15 @@ class StoreBuilder:
                         "num_weights": size,
                         "kept": kept,
                         "live": kept,
-                        "score_sum": 1.0,
                     }
+                    | dict(zip(SCORES, (scores or {}).get(name, (1.0, 1.0, None)), strict=True))
                     for position, (name, (size, kept)) in enumerate((layers or {}).items())
                 ],
                 "masks": [
                     key | {"layer": name, "position": position, "shape": [8 * len(bits)], "bits": bits}
                     for position, (name, bits) in enumerate((masks or {}).items())
                 ],
+                "rounds": [key | {"round": number} | row for number, row in enumerate(rounds, start=1)],
                 "trials": [key | {"attempt": attempt} | CONFIG | MACHINE | outcome | columns],
             }
         )

@@ -104,7 +104,9 @@ def test_a_trial_run_again_here_gives_the_stored_bits(prunesweep: CommandLine, t
     from orchestrator.store.read import scan_trials
 
     for identity in scan_trials(Store(tmp_path / "results" / "small")).collect()["trial_id"]:
-        assert identity in prunesweep("trial", "results/small", identity[:10]).stdout
+        shown = prunesweep("trial", "results/small", identity[:10]).stdout
+        assert identity in shown
+        assert "maximal compression 740" in shown
         again = prunesweep("trial", "results/small", identity[:10], "--debug").stdout
         compared = [line.split() for line in again.splitlines() if line.split()[:1] == ["final_train_loss"]]
         assert compared

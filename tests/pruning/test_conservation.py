@@ -149,9 +149,11 @@ def test_two_layers_by_hand() -> None:
     assert conservation_error(doubled, groups) == {"0.weight": 0.75, "2.weight": None}
 
 
-def test_what_enters_a_unit_and_leaves_by_none_is_lost_wholly_and_a_unit_without_score_is_conserved() -> None:
+def test_what_enters_a_unit_and_leaves_by_none_is_lost_wholly_and_a_unit_without_score_decides_nothing() -> None:
     model, scores = chain([[1.0, 1.0], [1.0, 1.0]], [[1.0, 0.0]])
     assert conservation_error(scores, unit_groups(model, (2,))) == {"0.weight": 0.0, "2.weight": None}
+    nothing = {name: torch.zeros_like(score) for name, score in scores.items()}
+    assert conservation_error(nothing, unit_groups(model, (2,))) == {"0.weight": None, "2.weight": None}
     magnitudes = {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
     assert conservation_error(magnitudes, unit_groups(model, (2,))) == {"0.weight": 1.0, "2.weight": None}
 
@@ -191,6 +193,14 @@ def test_score_is_conserved_in_shipped_residual_networks(factory: Callable[..., 
     model = factory(input_shape=VGG_SHAPE, num_classes=10)
     if trained:
         with_statistics_and_offsets(model)
+    num_hidden = len(prunable_weights(model)) - 1
+    assert largest_error(vgg_scores(model), unit_groups(model, VGG_SHAPE), num_hidden) < CONSERVED
+
+
+@pytest.mark.parametrize("name", ["densenet121", "shufflenet_v2_x0_5"])
+def test_score_is_conserved_where_channels_are_concatenated_and_shuffled(name: str) -> None:
+    zoo = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    model = with_statistics_and_offsets(zoo.get_model(name, weights=None, num_classes=10))
     num_hidden = len(prunable_weights(model)) - 1
     assert largest_error(vgg_scores(model), unit_groups(model, VGG_SHAPE), num_hidden) < CONSERVED
 

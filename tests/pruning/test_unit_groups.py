@@ -105,6 +105,7 @@ def test_a_layer_that_is_used_twice_or_shares_its_weight_is_one_layer() -> None:
     )  # fmt: skip
     tied.tied.weight = tied.b.weight
     assert groups_of(tied, 3) == {"a0 b0 > b0 c0"}
+    assert set(unit_groups(tied, (3,)).of_units) == set(prunable_weights(tied))
 
 
 def test_what_the_input_feeds_and_the_output_sees_is_not_closed() -> None:
@@ -213,6 +214,7 @@ def test_so_are_those_of_deep_residual_networks(model: Callable[[], nn.Module]) 
 def test_the_model_is_left_untouched_and_its_weights_do_not_matter(network: str) -> None:
     model = build(network)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    assert list(unit_groups(model, INPUT_SHAPE).of_units) == list(prunable_weights(model))
     first = unit_groups(model, INPUT_SHAPE)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert model.training

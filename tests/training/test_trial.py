@@ -187,7 +187,7 @@ def test_the_record_counts_what_the_masks_keep() -> None:
     assert [layer.position for layer in record.layers] == [0, 1, 2]
     assert sum(layer.kept for layer in record.layers) == count_kept(masks) == record.rounds[-1].kept == 16  # of 312
     assert all(0 <= layer.live <= layer.kept for layer in record.layers)
-    assert sum(layer.score_sum for layer in record.layers) == pytest.approx(3 * record.rounds[0].flow, rel=1e-6)
+    assert sum(layer.score_sum or 0 for layer in record.layers) == pytest.approx(3 * record.rounds[0].flow, rel=1e-6)
     assert (record.num_train, record.num_test, record.num_classes) == (1097, 500, 10)
     assert set(record.seconds) == {"load", "build", "prune", "train"}
     assert [epoch.epoch for epoch in record.epochs] == [1]
@@ -248,7 +248,7 @@ def test_the_dense_network_keeps_everything_without_a_round() -> None:
     assert record.is_connected
     assert record.rounds == []
     assert [(layer.score_sum, layer.initial_score_sum, layer.unit_conservation_error) for layer in record.layers] == [
-        (0.0, 0.0, None)
+        (None, None, None)
     ] * 3
     assert record.final is not None
     assert record.final.test_accuracy > 0.8
@@ -367,9 +367,17 @@ def test_other_pruners_records_show_that_nothing_is_conserved() -> None:
     assert second is not None
     assert min(first, second) > 0.1
     assert last is None
-    assert all(layer.score_sum == layer.initial_score_sum > 0 for layer in record.layers)  # one round
+    assert all(layer.score_sum == layer.initial_score_sum != 0 for layer in record.layers)  # one round
     assert record.rounds[0].layer_deviation is not None
     assert record.rounds[0].layer_deviation > 0.1
+
+
+def test_in_a_network_that_nothing_flows_through_conservation_is_not_defined() -> None:
+    config = replace(trial("synflow", "0.004", model=CONVNET, epochs=0), pruner=pruner("synflow", 12))
+    record = run_trial(config, CohortContext("cpu"))  # 2 weights in 3 layers before the last round, 1 after it
+    assert record.rounds[-1].flow == 0
+    assert [layer.unit_conservation_error for layer in record.layers] == [None] * 3
+    assert [layer.score_sum for layer in record.layers] == [0.0] * 3
 
 
 def test_collapse_is_recorded_in_the_round_in_which_it_happens() -> None:
