@@ -6,7 +6,8 @@ import polars as pl
 
 SETTINGS = [
     "dataset", "dataset_options", "validation", "model", "model_options",
-    "pruner", "pruner_options", "iterations", "schedule", "scope", "mode", "score_dtype", "ablation", "examples_per_class",
+    "pruner", "pruner_options", "iterations", "schedule", "scope", "mode", "score_dtype", "ablation",
+    "examples_per_class",
     "pre_epochs", "levels", "rewind", "rewind_step", "fine_tune_epochs",
     "density_literal", "seed_init", "seed_data", "seed_prune",
     "epochs", "optimizer", "lr", "momentum", "nesterov", "beta1", "beta2", "epsilon", "rmsprop_alpha",

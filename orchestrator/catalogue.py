@@ -11,7 +11,7 @@ from models.table import MODELS
 from orchestrator.errors import BadInput, did_you_mean
 from orchestrator.presets import load_presets
 from orchestrator.recipe import settings_text
-from pruning.table import PRUNERS
+from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS
 from training.datasets.table import DATASETS
 
 KINDS = ("pruners", "models", "datasets", "presets")
@@ -30,8 +30,8 @@ def show_catalogue(what: str, console: Console) -> None:
 
 def _pruners() -> Table:
     table = Table("name", "score (highest kept)", "rounds", "mode, precision", "needs", "source", box=None)
-    for name, entry in PRUNERS.items():
-        rounds = str(entry.iterations) if entry.rescores else "1, any"
+    for name, entry in ALL_PRUNERS.items():
+        rounds = "in training" if name in DYNAMIC_PRUNERS else str(entry.iterations) if entry.rescores else "1, any"
         how = f"{entry.mode}, {entry.score_dtype}" if entry.reads_network else "any"
         table.add_row(name, entry.score, rounds, how, entry.needs, entry.source)
     return table

@@ -30,10 +30,18 @@ def blocks(page: str, kind: str) -> list[str]:
 
 
 def test_the_sweep_files_of_the_recipes_are_read() -> None:
-    recipe, preset = blocks("recipes.md", "yaml")
+    recipe, levels, preset = blocks("recipes.md", "yaml")
     rest = "name: n\nmodel: mlp\npruner: snip\nsparsity: 0.9\n"
     (point,) = expand(parse_sweep(rest + recipe, name="recipe", folder=Path()).sweep, UserCode(Path()))
     assert (point.dataset.validation, point.training.clip_grad_norm) == ("300", 1.0)
+    rest = "name: n\ndataset: digits\nmodel: mlp\nsparsity: 0.5\n"
+    points = list(expand(parse_sweep(rest + levels, name="levels", folder=Path()).sweep, UserCode(Path())))
+    assert [(point.pruner.name, point.levels.pre_epochs, point.levels.levels) for point in points] == [
+        ("imp", 30, 4),  # 0.8, 0.64, 0.512, 0.5
+        ("magnitude", 30, 1),
+        ("snip", 2, 1),
+        ("synflow", 30, 5),
+    ]
     file = parse_sweep(preset.replace("cifar10", "digits"), name="preset", folder=Path())
     assert len(list(expand(file.sweep, UserCode(Path())))) == 2 * 5 * 13 * 3
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from pruning import criteria
 from pruning.criteria.contract import PruneSet, layer_densities_of
-from pruning.table import CUSTOM, PRUNERS
+from pruning.dynamic.contract import DynamicPruner
+from pruning.table import ALL_PRUNERS, CUSTOM, DYNAMIC_PRUNERS, PRUNERS
 
 
 @pytest.mark.parametrize("name", PRUNERS)
@@ -23,6 +24,13 @@ def test_an_entry_names_an_importable_criterion_and_its_options(name: str) -> No
     criterion = pkgutil.resolve_name(PRUNERS[name].target)
     assert tuple(inspect.signature(criterion).parameters) == PRUNERS[name].options
     assert callable(criterion().score)
+
+
+@pytest.mark.parametrize("name", DYNAMIC_PRUNERS)
+def test_a_dynamic_entry_names_a_dynamic_pruner_and_its_options(name: str) -> None:
+    pruner = pkgutil.resolve_name(DYNAMIC_PRUNERS[name].target)
+    assert tuple(inspect.signature(pruner).parameters) == DYNAMIC_PRUNERS[name].options
+    assert isinstance(pruner(), DynamicPruner)
 
 
 @pytest.mark.parametrize("name", PRUNERS)
@@ -57,7 +65,7 @@ def test_every_pruner_is_explained_in_the_documentation() -> None:
     headings = re.findall(
         r"^### `(\w+)`", (Path(__file__).parents[2] / "docs" / "pruners.md").read_text(), re.MULTILINE
     )
-    assert headings == list(PRUNERS)
+    assert headings == list(ALL_PRUNERS)
 
 
 def test_a_users_own_pruner_gets_settings_that_scoring_knows() -> None:
