@@ -28,8 +28,9 @@ PRUNE_EXAMPLES_PER_CLASS = 10
 class CohortContext:
     """Shared state of one worker process; holds the last data set and the last first-round scores only."""
 
-    def __init__(self, device: str = "auto", *, save_masks: bool = False) -> None:
+    def __init__(self, device: str = "auto", *, save_masks: bool = False, data_root: str | None = None) -> None:
         self.save_masks = save_masks
+        self._data_root = data_root
         self.device, self.execution = prepare_device(device)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
@@ -41,7 +42,7 @@ class CohortContext:
     def dataset(self, config: DatasetConfig) -> Dataset:
         """The data set on this context's device, loaded once for consecutive trials that share it."""
         if self._dataset is None or self._dataset[0] != config:
-            self._dataset = (config, load_dataset(config).to(self.device))
+            self._dataset = (config, load_dataset(config, self._data_root).to(self.device))
         return self._dataset[1]
 
     def score(self, config: TrialConfig, model: nn.Module, masks: Masks, round_number: int) -> Scores:
@@ -86,8 +87,9 @@ class CohortContext:
         """Every pruner of one seed sees these same examples."""
         dataset = self.dataset(config.dataset)
         order = torch.randperm(len(dataset.train), generator=generator(config.seeds.prune, "prune set"))
-        chosen = order[: PRUNE_EXAMPLES_PER_CLASS * dataset.num_classes].to(self.device)
-        return PruneSet(inputs=dataset.train.images[chosen], targets=dataset.train.labels[chosen])
+        chosen = order[: PRUNE_EXAMPLES_PER_CLASS * dataset.num_classes]
+        inputs, targets = next(dataset.train.batches(chosen, len(chosen)))
+        return PruneSet(inputs=inputs, targets=targets)
 
 
 def _scoring_part(pruner: PrunerConfig) -> tuple[str, ...]:

@@ -16,23 +16,30 @@ from torch import Tensor, nn
 from pruning.masks import Masks
 from pruning.prunable import prunable_weights
 from training.config import TrainingConfig
-from training.datasets.contract import Dataset, Split
+from training.datasets.contract import Dataset, Examples
 from training.evaluate import evaluate
 from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord
-from training.seeds import generator, global_seed
+from training.seeds import derive_seed, generator, global_seed
 
 Removed = list[tuple[nn.Parameter, Tensor]]
 """Weights, each with a boolean tensor of its shape: True is removed."""
 
 
 def train(
-    model: nn.Module, masks: Masks, dataset: Dataset, config: TrainingConfig, order_seed: int
+    model: nn.Module,
+    masks: Masks,
+    dataset: Dataset,
+    config: TrainingConfig,
+    order_seed: int,
+    *,
+    augment: bool = False,
 ) -> Iterator[EpochRecord]:
     """Train `model` in place under `masks`, yielding one record an epoch.
 
-    The order of examples in an epoch depends on (order_seed, epoch) alone, and so does dropout: all pruners of a seed
-    see the same batches. Without epochs the untrained network is measured, as epoch 0.
+    The order of examples in an epoch depends on (order_seed, epoch) alone, and so do dropout and, with `augment`, the
+    data set's own augmentation: all pruners of a seed see the same batches. Without epochs the untrained network is
+    measured, as epoch 0.
     """
     removed = removed_weights(model, masks)
     zero_removed(removed)
@@ -46,29 +53,34 @@ def train(
             group["lr"] = lr
         order = torch.randperm(len(dataset.train), generator=generator(order_seed, f"order/{epoch}"))
         with global_seed(order_seed, f"noise/{epoch}", dataset.train.labels.device):
-            train_loss = train_epoch(model, removed, dataset.train, order, config.batch_size, optimizer)
+            augment_seed = derive_seed(order_seed, f"augment/{epoch}") if augment else None
+            train_loss = train_epoch(model, removed, dataset.train, order, config.batch_size, optimizer, augment_seed)
         yield _record(model, dataset, epoch=epoch, lr=lr, train_loss=train_loss)
 
 
 def train_epoch(
     model: nn.Module,
     removed: Removed,
-    split: Split,
+    split: Examples,
     order: torch.Tensor,
     batch_size: int,
     optimizer: torch.optim.Optimizer,
+    augment_seed: int | None = None,
 ) -> float:
-    """One pass over `split` in the given order. Returns the mean training loss, before each step, over images."""
+    """One pass over `split` in the given order, augmented where there is a seed for it.
+
+    Returns the mean training loss, before each step, over images.
+    """
     model.train()
     device = split.labels.device
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-    for batch in order.to(device).split(batch_size):
-        loss = F.cross_entropy(model(split.images[batch]), split.labels[batch])
+    for images, labels in split.batches(order, batch_size, augment_seed):
+        loss = F.cross_entropy(model(images), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         zero_removed(removed)
-        loss_sum += loss.detach().double() * len(batch)
+        loss_sum += loss.detach().double() * len(labels)
     return float(loss_sum) / len(order)
 
 
