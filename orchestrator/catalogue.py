@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.table import Table
 
 from models.table import MODELS
 from orchestrator.errors import BadInput, did_you_mean
 from pruning.table import PRUNERS
-from training.datasets.table import DATASETS
+from training.datasets.root import HOW_TO_NAME_A_ROOT, data_root
+from training.datasets.table import DATASETS, DatasetEntry
 
 KINDS = ("pruners", "models", "datasets")
 
 
-def show_catalogue(what: str, console: Console) -> None:
+def show_catalogue(what: str, console: Console, root: str | None = None) -> None:
     """Print one table of names. Raises BadInput for anything else."""
     if what not in KINDS:
         raise BadInput(f"show {what}: {did_you_mean(what, KINDS)}")
-    console.print({"pruners": _pruners, "models": _models, "datasets": _datasets}[what]())
+    console.print({"pruners": _pruners, "models": _models, "datasets": lambda: _datasets(root)}[what]())
+    if what == "datasets":
+        console.print(f"Data root: {data_root(root)}, or {HOW_TO_NAME_A_ROOT}.", style="dim", highlight=False)
     console.print("Your own: package.module:Name, beside the sweep file.", style="dim", highlight=False)
 
 
@@ -37,8 +42,19 @@ def _models() -> Table:
     return table
 
 
-def _datasets() -> Table:
-    table = Table("name", "what", "options", "source", box=None)
+def _datasets(root: str | None) -> Table:
+    table = Table("name", "what", "options", "source", "under the data root", box=None)
     for name, entry in DATASETS.items():
-        table.add_row(name, entry.summary, ", ".join(entry.options), entry.source)
+        table.add_row(name, entry.summary, ", ".join(entry.options), entry.source, _presence(entry, data_root(root)))
     return table
+
+
+def _presence(entry: DatasetEntry, root: Path) -> str:
+    """Whether a data set's files are there, or which are not."""
+    if not entry.files:
+        return "needs no files"
+    missing = [file for file in entry.files if not (root / file).exists()]
+    if not missing:
+        return "there"
+    get = "downloaded when first used" if entry.is_fetched else "not there"
+    return f"{get}: {missing[0]}{' ...' if len(missing) > 1 else ''}"

@@ -46,6 +46,8 @@ class RunSettings:
     max_attempts: int = 3
     """Crashes of its process after which a trial is given up."""
     save_masks: bool = False
+    data_root: str | None = None
+    """The folder of data sets, absolute; None lets each node use its own default."""
 
     def to_json(self) -> str:
         """The settings as JSON."""
@@ -112,7 +114,9 @@ class CohortRunner:
         self._settings = RunSettings.from_json(self._store.read_text("runs", cohort.run_id, "run.json"))
         self._user_code = UserCode(Path(self._settings.user_folder))
         self._user_code.make_importable()
-        self._context = CohortContext(self._settings.device, save_masks=self._settings.save_masks)
+        self._context = CohortContext(
+            self._settings.device, save_masks=self._settings.save_masks, data_root=self._settings.data_root
+        )
         self._nonce = uuid.uuid4().hex[:8]
         self._num_segments = 0
         self._careful = bool(self._markers())

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from models.table import MODELS
@@ -14,7 +16,8 @@ from pruning.criteria.contract import Criterion
 from pruning.table import PRUNERS
 from training.config import DatasetConfig, ModelConfig, Named, PrunerConfig
 from training.datasets.checks import check_dataset
-from training.datasets.contract import Dataset
+from training.datasets.checksum import checksum
+from training.datasets.contract import Dataset, Split
 from training.datasets.root import data_root
 from training.datasets.table import DATASETS
 from training.seeds import global_seed
@@ -32,7 +35,7 @@ def load_dataset(config: DatasetConfig, root: str | Path | None = None) -> Datas
     if not isinstance(dataset, Dataset):
         raise TypeError(f"data set {config.name}: returned {type(dataset).__name__}, expected a Dataset")
     check_dataset(dataset, config.name)
-    return dataset
+    return dataset if dataset.content_hash else replace(dataset, content_hash=_content_hash(dataset))
 
 
 def build_model(
@@ -57,6 +60,13 @@ def build_criterion(config: PrunerConfig) -> Criterion:
     entry = PRUNERS.get(config.name)
     criterion: Criterion = _call(entry.target if entry else config.name, config)
     return criterion
+
+
+def _content_hash(dataset: Dataset) -> str:
+    """Checksum of what lies in memory; "" for splits that are read as they are asked for."""
+    splits = [one for one in (dataset.train, dataset.validation, dataset.test) if isinstance(one, Split)]
+    tensors = [tensor.contiguous() for split in splits for tensor in (split.images, split.labels)]
+    return checksum(*(tensor.view(torch.uint8).numpy() for tensor in tensors)) if len(splits) == 3 else ""
 
 
 def _takes(target: str, argument: str) -> bool:

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from training.datasets.checksum import checksum
 from training.datasets.root import CACHE_VARIABLE
 
 FORMAT = 1
@@ -82,16 +83,6 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def content_hash(images: NDArray[np.generic], labels: NDArray[np.generic], sizes: tuple[int, ...]) -> str:
-    """Checksum of a data set's arrays and how they are split."""
-    digest = hashlib.blake2b(digest_size=16)
-    for array in (images, labels):
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    digest.update(str(list(sizes)).encode())
-    return digest.hexdigest()
-
-
 def _open(place: Path) -> Arrays | None:
     """The copy at `place`, checked; None where there is none, or none that is whole."""
     try:
@@ -100,7 +91,7 @@ def _open(place: Path) -> Arrays | None:
         images = np.load(place / "images.npy", mmap_mode="c", allow_pickle=False)
         labels = np.load(place / "labels.npy", mmap_mode="c", allow_pickle=False)
         sizes = tuple(contents["sizes"])
-        if content_hash(images, labels, sizes) != contents["content_hash"]:
+        if checksum(images, labels, np.array(sizes)) != contents["content_hash"]:
             return None
     except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
@@ -118,7 +109,7 @@ def _write(place: Path, arrays: Arrays) -> None:
                 os.fsync(file.fileno())
         contents = {
             "sizes": arrays.sizes,
-            "content_hash": content_hash(arrays.images, arrays.labels, arrays.sizes),
+            "content_hash": checksum(arrays.images, arrays.labels, np.array(arrays.sizes)),
         }
         with (beside / "contents.json").open("w") as text:
             json.dump(contents, text)

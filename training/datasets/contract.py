@@ -124,7 +124,7 @@ class Dataset:
     test: Examples
     num_classes: int
     content_hash: str = ""
-    """Checksum of what was read, recorded with each trial; "" where a loader gives none."""
+    """Checksum of the images and labels, recorded with each trial. "" lets `load_dataset` compute it."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

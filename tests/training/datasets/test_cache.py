@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.datasets.cache import Arrays, cached, content_hash, locked
+from training.datasets.cache import Arrays, cached, locked
+from training.datasets.checksum import checksum
 
 
 def arrays(seed: int = 0) -> Arrays:
@@ -40,7 +41,7 @@ def test_what_was_built_is_mapped_from_then_on(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.images, built.images)
         np.testing.assert_array_equal(found.labels, built.labels)
         assert found.sizes == built.sizes
-        assert found.content_hash == content_hash(built.images, built.labels, built.sizes)
+        assert found.content_hash == checksum(built.images, built.labels, np.array(built.sizes))
     tensor = torch.from_numpy(first.images)  # warnings are errors: no copy and no complaint about read-only memory
     assert tensor.data_ptr() == first.images.ctypes.data
     tensor[0] = 7  # private: neither the file nor anyone else sees it
@@ -54,7 +55,7 @@ def test_names_options_and_contents_are_told_apart(tmp_path: Path) -> None:
     assert len({one.content_hash, two.content_hash, three.content_hash}) == 3
     assert cached(tmp_path, "set", {"num_validation": 0}, never).content_hash == one.content_hash
     built = arrays(0)
-    assert content_hash(built.images, built.labels, (20, 20, 20)) != one.content_hash
+    assert checksum(built.images, built.labels, np.array([20, 20, 20])) != one.content_hash
 
 
 @pytest.mark.parametrize("file", ["images.npy", "labels.npy", "contents.json"])
