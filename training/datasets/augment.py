@@ -17,9 +17,9 @@ class Placement:
     """Where each of n images is cropped, and which are mirrored."""
 
     top: Tensor
-    """(n,), int64: rows of the padded image above the crop, 0 to 2 * padding."""
+    """(n,), int16, as a whole split's are held: rows of the padded image above the crop, 0 to 2 * padding."""
     left: Tensor
-    """(n,), int64."""
+    """(n,), int16."""
     mirrored: Tensor
     """(n,), bool: left and right exchanged, after the crop."""
 
@@ -43,9 +43,9 @@ class Augmentation:
     def draw(self, num_images: int, seed: int) -> Placement:
         """A placement for each image of a split: a function of (seed, the image's index), on any device."""
         source = torch.Generator().manual_seed(seed)
-        top, left = torch.randint(2 * self.padding + 1, (2, num_images), generator=source)
-        coin = torch.randint(2, (num_images,), generator=source).bool()
-        return Placement(top, left, coin if self.mirror else torch.zeros_like(coin))
+        top, left = torch.randint(2 * self.padding + 1, (2, num_images), generator=source, dtype=torch.int16)
+        coin = torch.randint(2, (num_images,), generator=source, dtype=torch.bool)
+        return Placement(top, left, coin & self.mirror)
 
     def apply(self, images: Tensor, placement: Placement) -> Tensor:
         """Crops (b, c, h, w) of images (b, c, h, w), each at its place."""

@@ -66,7 +66,7 @@ def test_places_are_uniform_and_half_is_mirrored() -> None:
     num = 81_000
     placement = Augmentation(padding=4).draw(num, seed=3)
     counts = torch.zeros(9, 9)
-    counts.index_put_((placement.top, placement.left), torch.ones(num), accumulate=True)
+    counts.index_put_((placement.top.long(), placement.left.long()), torch.ones(num), accumulate=True)
     assert float((counts - 1000).abs().max()) < 5 * 1000**0.5
     assert abs(int(placement.mirrored.sum()) - num / 2) < 5 * (num / 4) ** 0.5
     assert not Augmentation(mirror=False).draw(100, seed=3).mirrored.any()
