@@ -39,7 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, default=Path("../shared/data"))
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--quick", action="store_true", help="one epoch on synthetic images: says nothing but that it runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="one epoch on synthetic images: says nothing but that it runs"
+    )
     arguments = parser.parse_args()
     dataset = DatasetConfig(name="fashion-mnist")
     if arguments.quick:

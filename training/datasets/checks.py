@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
 from training.datasets.contract import Dataset, Examples, Split
+from training.datasets.root import HOW_TO_NAME_A_ROOT
+from training.datasets.table import DATASETS
 
 
 def check_dataset(dataset: Dataset, name: str) -> None:
@@ -18,6 +22,16 @@ def check_dataset(dataset: Dataset, name: str) -> None:
         check_labels(split.labels, dataset.num_classes, where)
         if split.image_shape != dataset.input_shape:
             raise ValueError(f"{where}: images {split.image_shape}, expected {dataset.input_shape} as in train")
+
+
+def require_files(name: str, root: Path, how_to_get: str) -> None:
+    """Raise ValueError, saying what is expected where, unless everything that a data set reads is there."""
+    missing = [file for file in DATASETS[name].files if not (root / file).exists()]
+    if missing:
+        raise ValueError(
+            f"data set {name} is not in {root}: missing there: {', '.join(missing)}. {how_to_get} there, or name the "
+            f"folder that holds it by {HOW_TO_NAME_A_ROOT}"
+        )
 
 
 def check_labels(labels: Tensor, num_classes: int, where: str) -> None:

@@ -121,6 +121,26 @@ DATASETS: dict[str, DatasetEntry] = {
         },
         is_fetched=True,
     ),
+    "tiny-imagenet": DatasetEntry(
+        target="training.datasets.tiny_imagenet:load",
+        summary="110,000 photographs, 64x64 colour, 200 classes; 100,000 train, 10,000 test (the published val)",
+        source="Le and Yang 2015, cs231n.stanford.edu/tiny-imagenet-200.zip",
+        input_shape=(3, 64, 64),
+        num_classes=200,
+        options=("num_validation",),
+        files={
+            f"tiny-imagenet-200/{file}": "" for file in ("wnids.txt", "train", "val/images", "val/val_annotations.txt")
+        },
+    ),
+    "imagenet": DatasetEntry(
+        target="training.datasets.imagenet:load",
+        summary="1,331,167 photographs, crops of 224x224 colour, 1,000 classes; 1,281,167 train, 50,000 test (val)",
+        source="Russakovsky et al. 2015, image-net.org",
+        input_shape=(3, 224, 224),
+        num_classes=1000,
+        options=("num_validation",),
+        files={"imagenet/train": "", "imagenet/val": ""},
+    ),
     "synthetic": DatasetEntry(
         target="training.datasets.synthetic:load",
         summary="a pattern a class under noise, for benchmarks: any shape (3, 32, 32), classes (10) and sizes",

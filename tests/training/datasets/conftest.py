@@ -14,12 +14,15 @@ import pytest
 import scipy.io
 import torchvision
 from numpy.typing import NDArray
+from PIL import Image
 
+from training.datasets import tiny_imagenet
 from training.datasets.root import CACHE_VARIABLE, ROOT_VARIABLE
+from training.datasets.streamed import READERS_VARIABLE
 from training.datasets.table import DATASETS
 
 BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data"
-NUM_TRAIN, NUM_TEST = 120, 50
+NUM_TRAIN, NUM_TEST, NUM_CLASSES = 120, 50, 10
 
 Root = Callable[[str], Path]
 
@@ -56,6 +59,12 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
     def root(name: str) -> Path:
         folder = tmp_path / f"{name}-root"
         WRITERS[name](folder, name)
+        if not DATASETS[name].is_fetched:
+            monkeypatch.setitem(DATASETS, name, replace(DATASETS[name], num_classes=NUM_CLASSES))
+            per_class = {"train": NUM_TRAIN // NUM_CLASSES, "val": NUM_TEST // NUM_CLASSES}
+            monkeypatch.setattr(tiny_imagenet, "IMAGES_PER_CLASS", per_class)
+            monkeypatch.setenv(READERS_VARIABLE, "0")
+            return folder
         digests = {file: hashlib.md5((folder / file).read_bytes()).hexdigest() for file in DATASETS[name].files}
         monkeypatch.setitem(DATASETS, name, replace(DATASETS[name], files=digests))
         by_name = {Path(file).name: digest for file, digest in digests.items()}
@@ -76,7 +85,7 @@ def standin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Root:
 def drawn(num_images: int, seed: int, *shape: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Random images (n, *shape) and labels that take turns."""
     rng = np.random.default_rng(seed)
-    return rng.integers(256, size=(num_images, *shape), dtype=np.uint8), np.arange(num_images) % 10
+    return rng.integers(256, size=(num_images, *shape), dtype=np.uint8), np.arange(num_images) % NUM_CLASSES
 
 
 def _write_idx(root: Path, name: str) -> None:
@@ -108,8 +117,34 @@ def _write_svhn(root: Path, name: str) -> None:
         scipy.io.savemat(root / f"{part}_32x32.mat", columns)
 
 
+def _write_tiny_imagenet(root: Path, name: str) -> None:
+    folder = root / "tiny-imagenet-200"
+    (folder / "val" / "images").mkdir(parents=True)
+    wnids = [f"n{900 - number:08d}" for number in range(NUM_CLASSES)]  # published in no particular order
+    (folder / "wnids.txt").write_text("\n".join(wnids) + "\n")
+    annotations = []
+    for index, (image, label) in enumerate(zip(*drawn(NUM_TRAIN, 0, 64, 64, 3), strict=True)):
+        place = folder / "train" / wnids[label] / "images"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[:, :, 0] if index == 7 else image).save(place / f"{wnids[label]}_{index}.JPEG")
+    for index, (image, label) in enumerate(zip(*drawn(NUM_TEST, 1, 64, 64, 3), strict=True)):
+        Image.fromarray(image).save(folder / "val" / "images" / f"val_{index}.JPEG")
+        annotations.append(f"val_{index}.JPEG\t{wnids[label]}\t0\t0\t63\t63\n")
+    (folder / "val" / "val_annotations.txt").write_text("".join(annotations))
+
+
+def _write_imagenet(root: Path, name: str) -> None:
+    for part, num, seed in (("train", NUM_TRAIN, 0), ("val", NUM_TEST, 1)):
+        for index, (image, label) in enumerate(zip(*drawn(num, seed, 50, 60, 3), strict=True)):
+            place = root / "imagenet" / part / f"n{label:08d}"
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[: 30 + index % 20]).save(place / f"{index:04d}.JPEG")
+
+
 WRITERS: dict[str, Callable[[Path, str], None]] = {
     "mnist": _write_idx,
     "cifar10": _write_cifar10,
     "svhn": _write_svhn,
+    "tiny-imagenet": _write_tiny_imagenet,
+    "imagenet": _write_imagenet,
 }
