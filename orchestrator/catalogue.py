@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
@@ -12,19 +14,22 @@ from orchestrator.errors import BadInput, did_you_mean
 from orchestrator.presets import load_presets
 from orchestrator.recipe import settings_text
 from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS
-from training.datasets.table import DATASETS
+from training.datasets.root import HOW_TO_NAME_A_ROOT, data_root
+from training.datasets.table import DATASETS, DatasetEntry
 
 KINDS = ("pruners", "models", "datasets", "presets")
 
 
-def show_catalogue(what: str, console: Console) -> None:
+def show_catalogue(what: str, console: Console, root: str | None = None) -> None:
     """Print what one kind of thing is called. Raises BadInput for anything else."""
     if what not in KINDS:
         raise BadInput(f"show {what}: {did_you_mean(what, KINDS)}")
     if what == "presets":
         _show_presets(console)
         return
-    console.print({"pruners": _pruners, "models": _models, "datasets": _datasets}[what]())
+    console.print({"pruners": _pruners, "models": _models, "datasets": lambda: _datasets(root)}[what]())
+    if what == "datasets":
+        console.print(f"Data root: {data_root(root)}, or {HOW_TO_NAME_A_ROOT}.", style="dim", highlight=False)
     console.print("Your own: package.module:Name, beside the sweep file.", style="dim", highlight=False)
 
 
@@ -44,10 +49,10 @@ def _models() -> Table:
     return table
 
 
-def _datasets() -> Table:
-    table = Table("name", "what", "options", "source", box=None)
+def _datasets(root: str | None) -> Table:
+    table = Table("name", "what", "options", "source", "under the data root", box=None)
     for name, entry in DATASETS.items():
-        table.add_row(name, entry.summary, ", ".join(entry.options), entry.source)
+        table.add_row(name, entry.summary, ", ".join(entry.options), entry.source, _presence(entry, data_root(root)))
     return table
 
 
@@ -61,3 +66,14 @@ def _show_presets(console: Console) -> None:
         for line in lines:
             console.print(Padding(line, (0, 0, 0, 2)), highlight=False, markup=False)
     console.print("preset: NAME in a sweep file; keys written there take precedence.", style="dim", highlight=False)
+
+
+def _presence(entry: DatasetEntry, root: Path) -> str:
+    """Whether a data set's files are there, or which are not."""
+    if not entry.files:
+        return "needs no files"
+    missing = [file for file in entry.files if not (root / file).exists()]
+    if not missing:
+        return "there"
+    get = "downloaded when first used" if entry.is_fetched else "not there"
+    return f"{get}: {missing[0]}{' ...' if len(missing) > 1 else ''}"

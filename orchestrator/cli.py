@@ -48,6 +48,12 @@ GpusPerTrial = Annotated[
     float | None,
     typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
 ]
+DataRoot = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR", help="The folder of data sets. Default: $PRUNESWEEP_DATA, else ~/.cache/prunesweep/data."
+    ),
+]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
 CheckpointEvery = Annotated[
     float,
@@ -73,7 +79,7 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 
 
 @app.command()
-def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False) -> None:
+def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False, data_root: DataRoot = None) -> None:
     """Say what a sweep file would run: points, trials, what is done, what lies beyond maximal compression."""
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, show_plan
@@ -83,10 +89,11 @@ def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False) 
     store = _store(results, file.sweep.name)
     with _naming_damaged_files(store):
         planned = make_plan(file, store)
+    root = _data_root(data_root, file)
     if as_json:
-        _print_json(plan_json(file, planned))
+        _print_json(plan_json(file, planned, root))
     else:
-        show_plan(file, planned, out)
+        show_plan(file, planned, out, root)
 
 
 @app.command()
@@ -99,6 +106,7 @@ def run(
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
     checkpoint_every: CheckpointEvery = 300.0,
+    data_root: DataRoot = None,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
     from orchestrator.run import RunOptions
@@ -112,6 +120,7 @@ def run(
         gpus_per_trial=gpus_per_trial,
         max_attempts=max_attempts,
         checkpoint_seconds=checkpoint_every,
+        data_root=_data_root(data_root, file),
     )
     _run(file, _store(results, file.sweep.name), options)
 
@@ -125,11 +134,13 @@ def resume(
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
     checkpoint_every: CheckpointEvery = 300.0,
+    data_root: DataRoot = None,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
     from orchestrator.run import RunOptions, load_saved_sweep
 
     store = _existing_store(directory)
+    file = load_saved_sweep(store)
     options = RunOptions(
         address=address,
         slots=slots,
@@ -138,8 +149,9 @@ def resume(
         max_attempts=max_attempts,
         checkpoint_seconds=checkpoint_every,
         retry_failed=True,
+        data_root=_data_root(data_root, file),
     )
-    _run(load_saved_sweep(store), store, options)
+    _run(file, store, options)
 
 
 @app.command()
@@ -181,6 +193,7 @@ def trial(
         bool, typer.Option("--debug", help="Run it again in this process, so that a debugger works.")
     ] = False,
     device: Device = "auto",
+    data_root: DataRoot = None,
 ) -> None:
     """Show one trial, or run it again here without Ray."""
     from orchestrator.inspect_trial import debug_trial, find_stored, find_trial, show_trial
@@ -198,7 +211,7 @@ def trial(
         show_trial(store, identity, out)
         return
     try:
-        debug_trial(file, store, identity, config, device, out)
+        debug_trial(file, store, identity, config, device, out, _data_root(data_root, file))
     except Exception:  # the trial's own: the debugger has seen it where it was raised
         err.print_exception(max_frames=12)
         err.print("The trial failed, as above. Nothing was written to the store.")
@@ -219,11 +232,13 @@ def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path
 
 
 @app.command()
-def show(what: Annotated[str, typer.Argument(metavar="pruners|models|datasets|presets")]) -> None:
-    """List what a sweep file can name."""
+def show(
+    what: Annotated[str, typer.Argument(metavar="pruners|models|datasets|presets")], data_root: DataRoot = None
+) -> None:
+    """List what a sweep file can name; of data sets, also whether they are there."""
     from orchestrator.catalogue import show_catalogue
 
-    show_catalogue(what, out)
+    show_catalogue(what, out, data_root)
 
 
 @app.command()
@@ -275,6 +290,14 @@ def _run(file: Any, store: Any, options: Any) -> None:
     }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
     out.print(f"{file.sweep.name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(int(outcome))
+
+
+def _data_root(given: str | None, file: Any) -> str | None:
+    """The root to hand to every worker, absolute; None where nobody named one, and each node has its own default."""
+    from training.datasets.root import ROOT_VARIABLE, data_root
+
+    named = given or file.sweep.data_root or os.environ.get(ROOT_VARIABLE)
+    return str(data_root(named)) if named else None
 
 
 def _store(results: str | None, name: str) -> Any:

@@ -48,6 +48,8 @@ class RunSettings:
     save_masks: bool = False
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Between checkpoints of a long trial."""
+    data_root: str | None = None
+    """The folder of data sets, absolute; None lets each node use its own default."""
 
     def to_json(self) -> str:
         """The settings as JSON."""
@@ -119,6 +121,7 @@ class CohortRunner:
             save_masks=self._settings.save_masks,
             shelf=self._store,
             checkpoint_seconds=self._settings.checkpoint_seconds,
+            data_root=self._settings.data_root,
         )
         self._nonce = uuid.uuid4().hex[:8]
         self._num_segments = 0

@@ -62,14 +62,20 @@ def stored_row(store: Store, identity: str) -> dict[str, Any] | None:
 
 
 def debug_trial(
-    file: SweepFile, store: Store, identity: str, config: TrialConfig, device: str, console: Console
+    file: SweepFile,
+    store: Store,
+    identity: str,
+    config: TrialConfig,
+    device: str,
+    console: Console,
+    data_root: str | None = None,
 ) -> None:
     """Run the trial here, without Ray and without catching what it raises, and compare with the store."""
     from training.context import CohortContext
     from training.trial import run_trial
 
     UserCode(file.folder).make_importable()
-    record = run_trial(config, CohortContext(device))
+    record = run_trial(config, CohortContext(device, data_root=data_root))
     nowhere = Provenance(run_id="", prunesweep_version="", torch_version="", git_commit=None, git_dirty=None)
     rows = attempt_rows(record, trial_id=identity, attempt_id="", attempt=0, provenance=nowhere)
     now = rows["trials"][0]

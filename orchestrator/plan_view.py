@@ -29,7 +29,7 @@ class BeyondMaximal:
     densities: list[Decimal]
 
 
-def beyond_maximal(file: SweepFile, plan: Plan) -> list[BeyondMaximal]:
+def beyond_maximal(file: SweepFile, plan: Plan, data_root: str | None = None) -> list[BeyondMaximal]:
     """Where in the grid layer-collapse cannot be avoided, by any pruner. Raises BadInput for what cannot be built."""
     from training.capacity import capacity  # torch: two seconds that only this question needs
 
@@ -37,7 +37,7 @@ def beyond_maximal(file: SweepFile, plan: Plan) -> list[BeyondMaximal]:
     found = []
     for dataset, model in plan.networks:
         try:
-            limits = capacity(dataset, model)
+            limits = capacity(dataset, model, data_root)
         except Exception as error:  # whatever a user's code or options raise, every trial would raise too
             raise BadInput(
                 f"model {model.name} {model.options} on {dataset.name} {dataset.options} cannot be built: "
@@ -83,7 +83,7 @@ def preset_lines(file: SweepFile) -> list[str]:
     return lines
 
 
-def plan_json(file: SweepFile, plan: Plan) -> dict[str, Any]:
+def plan_json(file: SweepFile, plan: Plan, data_root: str | None = None) -> dict[str, Any]:
     """The plan as JSON-ready values."""
     return {
         "sweep": file.sweep.name,
@@ -102,12 +102,12 @@ def plan_json(file: SweepFile, plan: Plan) -> dict[str, Any]:
                 "maximal_compression": one.maximal_compression,
                 "densities": [float(density) for density in one.densities],
             }
-            for one in beyond_maximal(file, plan)
+            for one in beyond_maximal(file, plan, data_root)
         ],
     }
 
 
-def show_plan(file: SweepFile, plan: Plan, console: Console) -> None:
+def show_plan(file: SweepFile, plan: Plan, console: Console, data_root: str | None = None) -> None:
     """Print the plan."""
     console.print(
         f"[bold]{escape(file.sweep.name)}[/]: {plan.num_points:,} points of the grid are {plan.num_trials:,} trials: "
@@ -127,7 +127,7 @@ def show_plan(file: SweepFile, plan: Plan, console: Console) -> None:
         else:
             table.add_row(axis, escape(", ".join(f"{value} ({count:,})" for value, count in values.items())))
     console.print(table)
-    for one in beyond_maximal(file, plan):
+    for one in beyond_maximal(file, plan, data_root):
         beyond = ", ".join(sparsity_texts(float(density) for density in one.densities).values())
         console.print(
             f"[yellow]beyond maximal compression[/] of {escape(one.model)} on {escape(one.dataset)} "

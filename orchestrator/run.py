@@ -25,6 +25,7 @@ from orchestrator.progress import RunDisplay
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
+from training.datasets.table import DATASETS
 
 COHORTS_PER_SLOT = 8
 """So that no slot idles for long at the end while another holds a long queue."""
@@ -55,12 +56,16 @@ class RunOptions:
     retry_failed: bool = False
     checkpoint_seconds: float = 300.0
     """Between checkpoints of a long trial."""
+    data_root: str | None = None
+    """The folder of data sets, absolute; None lets each node use its own default."""
 
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
     _check_device(options)
     plan = make_plan(file, store, retry_failed=options.retry_failed)
+    if plan.to_run:
+        _prepare_data(plan, options)
     save_sweep(file, store)
     while plan.to_run:
         left_before = len(plan.to_run)
@@ -132,6 +137,7 @@ def _run_once(
         max_attempts=options.max_attempts,
         save_masks=file.sweep.save_masks,
         checkpoint_seconds=options.checkpoint_seconds,
+        data_root=options.data_root,
     )
     _remove_old_runs(store)
     publish_run(store, settings, plan.to_run)
@@ -164,6 +170,21 @@ def _check_device(options: RunOptions) -> None:
 
         try:
             prepare_device(options.device)
+        except ValueError as error:
+            raise BadInput(str(error)) from None
+
+
+def _prepare_data(plan: Plan, options: RunOptions) -> None:
+    """On a Ray of our own, fetch and decode each data set before the first trial, and refuse at once what is amiss."""
+    names = dict.fromkeys(dataset for dataset, _ in plan.networks)
+    read = [dataset for dataset in names if dataset.name in DATASETS and DATASETS[dataset.name].files]
+    if not read or options.address != "local":
+        return
+    from training.build import load_dataset
+
+    for dataset in read:
+        try:
+            load_dataset(dataset, options.data_root)
         except ValueError as error:
             raise BadInput(str(error)) from None
 

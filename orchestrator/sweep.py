@@ -242,6 +242,9 @@ class Sweep(Strict):
     """log10(1 / density), at least 0: 4 is 99.99 % sparsity."""
     seed: SeedSpec = SeedSpec(count=1)
     training: TrainingSpec = TrainingSpec()
+    data_root: str | None = None
+    """The folder of data sets: where, not what, so no part of a trial. --data-root goes before it, $PRUNESWEEP_DATA
+    after it. A relative one counts from the folder you run in."""
     save_masks: bool = False
     """Keep every trial's masks, eight weights a byte. Does not make a trial that is done run again."""
 

@@ -31,16 +31,17 @@ class Capacity:
         return kept_count(density, self.num_weights) < self.num_layers
 
 
-def capacity(dataset: DatasetConfig, model: ModelConfig) -> Capacity:
+def capacity(dataset: DatasetConfig, model: ModelConfig, data_root: str | None = None) -> Capacity:
     """Capacity of `model` for the images of `dataset`.
 
-    No weights are allocated, unless a user's model reads values while it is built; only a user's data set is loaded.
+    No weights are allocated, unless a user's model reads values while it is built; no data set is loaded but a user's,
+    and one whose shape is an option.
     """
     entry = DATASETS.get(dataset.name)
-    if entry:
+    if entry and entry.input_shape and entry.num_classes:
         input_shape, num_classes = entry.input_shape, entry.num_classes
     else:
-        loaded = load_dataset(dataset)
+        loaded = load_dataset(dataset, data_root)
         input_shape, num_classes = loaded.input_shape, loaded.num_classes
     try:
         with torch.device("meta"):

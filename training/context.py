@@ -42,11 +42,13 @@ class CohortContext:
         device: str = "auto",
         *,
         save_masks: bool = False,
+        data_root: str | None = None,
         shelf: Shelf | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         """With a `shelf`, trials write a checkpoint every so many seconds and go on from it."""
         self.save_masks = save_masks
+        self._data_root = data_root
         self.device, self.execution = prepare_device(device)
         self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
@@ -60,7 +62,8 @@ class CohortContext:
     def dataset(self, config: DatasetConfig) -> Dataset:
         """The data set on this context's device, loaded once for consecutive trials that share it."""
         if self._dataset is None or self._dataset[0] != config:
-            self._dataset = (config, hold_out(load_dataset(config).to(self.device), config.validation))
+            loaded = load_dataset(config, self._data_root).to(self.device)
+            self._dataset = (config, hold_out(loaded, config.validation))
         return self._dataset[1]
 
     def score(self, config: TrialConfig, model: nn.Module, masks: Masks, round_number: int) -> Scores:
@@ -133,8 +136,9 @@ class CohortContext:
                 f"{num_examples} images, more than the {len(dataset.train)} trained on: set examples_per_class lower"
             )
         order = torch.randperm(len(dataset.train), generator=generator(config.seeds.prune, "prune set"))
-        chosen = order[:num_examples].to(self.device)
-        return PruneSet(inputs=dataset.train.images[chosen], targets=dataset.train.labels[chosen])
+        chosen = order[:num_examples]
+        inputs, targets = next(dataset.train.batches(chosen, len(chosen)))
+        return PruneSet(inputs=inputs, targets=targets)
 
 
 def _scoring_part(pruner: PrunerConfig) -> tuple[object, ...]:

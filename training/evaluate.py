@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from training.datasets.contract import Split
+from training.datasets.contract import Examples
 
 EVALUATION_BATCH = 512
 
@@ -25,7 +25,7 @@ class Metrics:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, split: Split) -> Metrics | None:
+def evaluate(model: nn.Module, split: Examples) -> Metrics | None:
     """Metrics of `model` in eval mode; its mode is restored. None for an empty split."""
     if not len(split):
         return None
@@ -35,7 +35,7 @@ def evaluate(model: nn.Module, split: Split) -> Metrics | None:
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     num_top1 = torch.zeros((), dtype=torch.int64, device=device)
     num_top5 = torch.zeros_like(num_top1)
-    for images, labels in zip(split.images.split(EVALUATION_BATCH), split.labels.split(EVALUATION_BATCH), strict=True):
+    for images, labels in split.batches(None, EVALUATION_BATCH):
         logits = model(images)
         loss_sum += F.cross_entropy(logits, labels, reduction="sum").double()
         # A stable sort: where logits tie (a collapsed network), the lower class wins on every machine.

@@ -22,7 +22,7 @@ from training.evaluate import evaluate
 from training.moving_masks import MovingMasks
 from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord
-from training.seeds import generator, global_seed
+from training.seeds import derive_seed, generator, global_seed
 from training.state import (
     load_network_state,
     load_noise_state,
@@ -43,7 +43,8 @@ class Training:
     """A network in training under masks. It can stop after any step, be put aside, and be taken up again.
 
     The clock counts the steps of the recipe. The order of examples in an epoch depends on (order_seed, epoch) alone,
-    and so does dropout: all pruners of a seed see the same batches, and a clock that is turned back sees them again.
+    and so do dropout and augmentation: all pruners of a seed see the same batches, and a clock that is turned back sees
+    them again.
     """
 
     def __init__(
@@ -61,8 +62,6 @@ class Training:
 
         Raises ValueError for an option that is unknown or that the data set cannot serve.
         """
-        if config.augment:
-            raise ValueError("augment is set, but this data set has no augmentation of its own: write augment: false")
         if config.precision not in PRECISIONS:
             raise ValueError(f"precision {config.precision!r}: expected one of {', '.join(PRECISIONS)}")
         self.model = model
@@ -139,16 +138,17 @@ class Training:
             self._noise = None
         train, config = self._dataset.train, self._config
         order = torch.randperm(len(train), generator=generator(self._order_seed, f"order/{epoch}"))
+        augment = derive_seed(self._order_seed, f"augment/{epoch}") if config.augment else None
         first = (epoch - 1) * self.steps_per_epoch
-        batches = order.to(self._device).split(config.batch_size)
+        to_come = order[(self.step - first) * config.batch_size : (stop_step - first) * config.batch_size]
         self.model.train()
         lr = config.lr
-        for batch in batches[self.step - first : stop_step - first]:
+        for images, labels in train.batches(to_come, config.batch_size, augment):
             # beyond the recipe's end the rate stays where it was
             lr = learning_rate(config, min(self.step + 1, config.epochs * self.steps_per_epoch), self.steps_per_epoch)
             for group in self._optimizer.param_groups:
                 group["lr"] = lr
-            self._take_step(train.images[batch], train.labels[batch])
+            self._take_step(images, labels)
             self.step += 1
             after_step()
         return lr

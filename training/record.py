@@ -127,6 +127,8 @@ class TrialRecord:
     execution: ExecutionClass
     error: TrialError | None = None
     """None exactly if the trial completed."""
+    data_hash: str | None = None
+    """Checksum of the images and labels that the trial used."""
     num_train: int | None = None
     num_test: int | None = None
     num_classes: int | None = None

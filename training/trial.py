@@ -53,6 +53,7 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
     return TrialRecord(
         config=config,
         execution=context.execution_of(config),
+        data_hash=dataset.content_hash,
         num_train=len(dataset.train),
         num_test=len(dataset.test),
         num_classes=dataset.num_classes,

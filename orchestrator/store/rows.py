@@ -124,6 +124,7 @@ def _measured_columns(record: TrialRecord) -> Row:
     prunable = sum(layer.num_weights for layer in record.layers)
     live = sum(layer.live for layer in record.layers)
     row: Row = {
+        "data_hash": record.data_hash,
         "num_classes": record.num_classes,
         "num_train_images": record.num_train,
         "num_test_images": record.num_test,

@@ -76,6 +76,7 @@ TRIALS = pa.schema(
         ("error_traceback", pa.string()),
         *CONFIG_COLUMNS,
         # what was measured; null in failed rows
+        ("data_hash", pa.string()),  # checksum of the images and labels that were used
         ("num_classes", pa.int64()),
         ("num_train_images", pa.int64()),
         ("num_test_images", pa.int64()),

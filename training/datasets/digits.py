@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -29,8 +31,8 @@ def load() -> Dataset:
     )
     mean, std = images[train].mean(), images[train].std()
     images = (images - mean) / std
-    splits = {
-        name: Split(images=images[index].contiguous(), labels=labels[index].contiguous())
-        for name, index in {"train": train, "validation": validation, "test": test}.items()
-    }
-    return Dataset(**splits, num_classes=10)
+
+    def split(index: NDArray[np.int64]) -> Split:
+        return Split(images=images[index].contiguous(), labels=labels[index].contiguous())
+
+    return Dataset(train=split(train), validation=split(validation), test=split(test), num_classes=10)

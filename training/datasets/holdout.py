@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import torch
+from torch import Tensor
 
 from training.config import OWN_VALIDATION
-from training.datasets.contract import Dataset, Split
+from training.datasets.contract import Batch, Dataset, Examples, Split
 from training.seeds import generator
 
 SPLIT_SEED = 0
 """Part of the data set, not of a trial: all trials hold out the same images, so that they can be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some examples of another split, which stays where it is: nothing is copied."""
+
+    whole: Examples
+    index: Tensor
+    """(n,), int64, on the CPU: which examples of the whole, in order."""
+
+    @property
+    def labels(self) -> Tensor:
+        """As `Examples.labels`."""
+        return self.whole.labels[self.index.to(self.whole.labels.device)]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """As `Examples.image_shape`."""
+        return self.whole.image_shape
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def to(self, device: torch.device) -> Part:
+        """As `Examples.to`."""
+        return replace(self, whole=self.whole.to(device))
+
+    def batches(self, order: Tensor | None, batch_size: int, augment: int | None = None) -> Iterator[Batch]:
+        """As `Examples.batches`."""
+        index = self.index if order is None else self.index[order.cpu()]
+        return self.whole.batches(index, batch_size, augment)
 
 
 def hold_out(dataset: Dataset, validation: str) -> Dataset:
@@ -23,16 +56,27 @@ def hold_out(dataset: Dataset, validation: str) -> Dataset:
     """
     if validation == OWN_VALIDATION:
         return dataset
-    parts = [part for part in (dataset.train, dataset.validation) if len(part)]
-    pool = Split(images=torch.cat([part.images for part in parts]), labels=torch.cat([part.labels for part in parts]))
+    pool = _together(dataset)
     count = held_out_count(validation, len(pool))
     if count >= len(pool):
         raise ValueError(
             f"validation {validation}: there are {len(pool)} images to train and validate on: hold out fewer"
         )
-    order = torch.randperm(len(pool), generator=generator(SPLIT_SEED, "validation split")).to(pool.labels.device)
+    order = torch.randperm(len(pool), generator=generator(SPLIT_SEED, "validation split"))
     held_out, kept = order[:count].sort().values, order[count:].sort().values
-    return replace(dataset, train=pool.take(kept), validation=pool.take(held_out))
+    train = Part(whole=pool, index=kept) if count else pool
+    return replace(dataset, train=train, validation=Part(whole=pool, index=held_out))
+
+
+def _together(dataset: Dataset) -> Examples:
+    """Training and own validation images as one split; copied only where both hold some."""
+    train, validation = dataset.train, dataset.validation
+    if not len(validation):
+        return train
+    if not isinstance(train, Split) or not isinstance(validation, Split):
+        raise ValueError("validation: this data set is read from disk with a validation split of its own: write own")
+    images = torch.cat([train.images, validation.images])
+    return replace(train, images=images, labels=torch.cat([train.labels, validation.labels]))
 
 
 def held_out_count(validation: str, num_images: int) -> int:

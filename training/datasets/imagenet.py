@@ -1,0 +1,65 @@
+"""ImageNet (ILSVRC 2012): folders of classes under train/ and val/, read from their files as they are asked for.
+
+The published `val` is the test split. Mean and deviation: torchvision's.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from training.datasets.checks import require_files
+from training.datasets.checksum import checksum
+from training.datasets.contract import Dataset, Normalisation
+from training.datasets.decoded import set_apart
+from training.datasets.image_files import class_names, image_names
+from training.datasets.streamed import StreamedSplit
+from training.datasets.table import DATASETS
+
+NAME = "imagenet"
+NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def load(data_root: Path, num_validation: int = 0) -> Dataset:
+    """1,281,167 training images, `num_validation` of which are set apart, and 50,000 test images.
+
+    The content hash is one of names and labels: reading 150 GB for it would take longer than many a trial.
+    """
+    num_classes = DATASETS[NAME].num_classes or 0
+    require_files(NAME, data_root, "Unpack it, one folder a class,")
+    classes = class_names(data_root / NAME / "train", num_classes)
+    test = _split(data_root / NAME / "val", classes)
+    train = _split(data_root / NAME / "train", classes)
+    kept, apart = set_apart(len(train), num_validation)
+    parts = [_some(train, kept), _some(train, apart), test]
+    return Dataset(
+        train=parts[0],
+        validation=parts[1],
+        test=parts[2],
+        num_classes=num_classes,
+        content_hash=checksum(*(array for part in parts for array in (part.names, part.labels.numpy()))),
+    )
+
+
+def _split(folder: Path, classes: list[str]) -> StreamedSplit:
+    """All images of the folders of classes, class by class. Raises ValueError for other folders, and for empty ones."""
+    if set(class_names(folder, len(classes))) != set(classes):
+        raise ValueError(f"{folder}: its folders are not those of train: unpack the data set again, one folder a class")
+    names, labels = [], []
+    for label, name in enumerate(classes):
+        files = image_names(folder / name)
+        names += [os.fsencode(f"{name}/{file}") for file in files]
+        labels += [label] * len(files)
+    return StreamedSplit(folder=folder, names=np.array(names), labels=torch.tensor(labels), normalisation=NORMALISATION)
+
+
+def _some(split: StreamedSplit, index: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> StreamedSplit:
+    return StreamedSplit(
+        folder=split.folder,
+        names=split.names[index],
+        labels=split.labels[torch.from_numpy(index)],
+        normalisation=split.normalisation,
+    )
