@@ -313,7 +313,7 @@ def test_a_training_that_diverges_is_recorded_as_it_is() -> None:
     ("options", "message"),
     [
         ({"precision": "fp8"}, "precision 'fp8': expected one of float32, bf16"),
-        ({"augment": True}, "augment is set, but this data set has no augmentation"),
+        ({"augment": True}, "augment: this data set has no augmentation of its own: train without augment"),
     ],
 )
 def test_what_cannot_be_trained_as_asked_is_refused(options: dict[str, Any], message: str) -> None:

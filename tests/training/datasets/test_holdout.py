@@ -36,7 +36,13 @@ def test_training_and_validation_part_all_images_as_asked(own: int, asked: str, 
     assert len(validation) == count
     assert sorted(train + validation) == list(range(total))
     assert train == sorted(train)
-    assert torch.equal(split.train.images.flatten(), split.train.labels.float())
+    for part in (split.train, split.validation):
+        for order in (None, torch.arange(len(part)).flip(0)):
+            batches = list(part.batches(order, 7))
+            images = torch.cat([images.flatten() for images, _ in batches]) if batches else torch.empty(0)
+            labels = torch.cat([labels for _, labels in batches]) if batches else torch.empty(0, dtype=torch.int64)
+            assert torch.equal(images, labels.float())
+            assert torch.equal(labels, part.labels if order is None else part.labels[order])
     assert split.test.labels.tolist() == list(range(500, 507))
 
 
