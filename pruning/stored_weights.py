@@ -91,6 +91,8 @@ class StoredLayer:
 
     def rows_and_columns_in_use(self) -> tuple[Tensor, Tensor]:
         """Positions among those stored. An empty layer keeps one dead weight, because kernels want a shape."""
+        if not self.shrinks:
+            return self.rows, self.columns
         alive = self.alive.flatten(1).view(torch.uint8)  # whose maximum takes a hundredth of any()'s time
         rows, columns = alive.amax(1).nonzero().flatten(), alive.amax(0).nonzero().flatten()
         return (rows, columns) if len(rows) else (rows.new_zeros(1), columns.new_zeros(1))
@@ -127,20 +129,25 @@ class StoredWeights:
 
     def compact(self) -> None:
         """Give up rows and columns without a live weight, where that saves enough."""
-        in_use = [layer.rows_and_columns_in_use() if layer.shrinks else None for layer in self.layers]
+        in_use = [layer.rows_and_columns_in_use() for layer in self.layers]
         shapes = [
-            torch.Size([len(used[0]), len(used[1])]) if used else layer.weight.shape
-            for layer, used in zip(self.layers, in_use, strict=True)
+            torch.Size([len(rows), len(columns)]) if layer.shrinks else layer.weight.shape
+            for layer, (rows, columns) in zip(self.layers, in_use, strict=True)
         ]
         size = sum(shape.numel() for shape in shapes)
         if size > _WORTH_MOVING * len(self.weights):
             return
-        weights = torch.cat([_part(one.weight.detach(), used) for one, used in zip(self.layers, in_use, strict=True)])
-        alive = torch.cat([_part(one.alive, used) for one, used in zip(self.layers, in_use, strict=True)])
-        self.weights, self.alive, self.scores = weights, alive, self.scores[:size]
-        for layer, used in zip(self.layers, in_use, strict=True):
-            if used:
-                layer.rows, layer.columns = layer.rows[used[0]], layer.columns[used[1]]
+        start = 0
+        for layer, (rows, columns) in zip(self.layers, in_use, strict=True):
+            places = (rows[:, None] * len(layer.columns) + columns).flatten() + layer.start
+            for buffer in (
+                self.weights,
+                self.alive,
+            ):  # in place: what is written never lies behind what is still to move
+                buffer[start : start + len(places)] = buffer.index_select(0, places)
+            layer.rows, layer.columns = layer.rows[rows], layer.columns[columns]
+            start += len(places)
+        self.weights, self.alive, self.scores = self.weights[:size], self.alive[:size], self.scores[:size]
         self._hand_out(shapes)
 
     def keep_highest(self, layers: Sequence[StoredLayer], num_kept: int) -> None:
@@ -182,13 +189,6 @@ class StoredWeights:
         floor = float(sample[int(rank - margin)]) if rank >= margin else -math.inf
         ceiling = float(sample[int(rank + margin)]) if rank + margin < len(sample) else math.inf
         return floor, ceiling
-
-
-def _part(stored: Tensor, used: tuple[Tensor, Tensor] | None) -> Tensor:
-    if used is None:
-        return stored.flatten()
-    rows, columns = used
-    return stored.flatten().index_select(0, (rows[:, None] * stored.shape[1:].numel() + columns).flatten())
 
 
 def _up_to(ceiling: float, scores: Tensor, alive: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
