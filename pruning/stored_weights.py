@@ -2,8 +2,9 @@
 
 A round costs a few passes over everything that is stored, so they are made while a part is in the cache: the product of
 weight and gradient, its sum, and the search for what may have to go. That is found below a ceiling, a quantile of a
-sample of the scores somewhat above the cut, so that only a little more than what is removed is ever ordered or even
-looked at by its place. If the sample was unlike the whole, every weight is a candidate: slower, the same result.
+sample of the scores somewhat above the cut, so that only a little more than what is removed is ever looked at by its
+place, and only what lies about the cut is ordered. If the sample was unlike the whole, every weight is a candidate:
+slower, the same result.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 _SAMPLE = 2**14
-"""Scores that a ceiling is estimated from."""
+"""Scores that floor and ceiling are estimated from."""
 
 _CHUNK = 2**16
 """Numbers that several passes are made over while they are in the cache: 512 KiB of float64."""
@@ -64,11 +65,8 @@ class StoredLayer:
             self.scores.zero_()
         sums, low = [], []
         flat = self.weight.detach().view(-1), self.scores.view(-1), self.alive.view(-1)
-        for start, (weights, scores, alive) in zip(
-            range(0, self.scores.numel(), _CHUNK),
-            zip(*(tensor.split(_CHUNK) for tensor in flat), strict=True),
-            strict=True,
-        ):
+        for start in range(0, self.scores.numel(), _CHUNK):
+            weights, scores, alive = (tensor[start : start + _CHUNK] for tensor in flat)
             scores.mul_(weights).abs_()
             sums.append(scores.sum(dtype=torch.float64))
             low.append(_up_to(ceiling, scores, alive, start))
@@ -76,7 +74,7 @@ class StoredLayer:
         if not math.isfinite(self.score_sum):
             num_bad = int((~self.scores.isfinite()).sum())
             raise ValueError(
-                f"SynFlow's score is not finite for {num_bad} of {self.num_kept} weights of {self.name}: "
+                f"the flow's score is not finite for {num_bad} of {self.num_kept} weights of {self.name}: "
                 "score in float64 (score_dtype: float64), or look for weights that are not finite"
             )
         places, values = zip(*low, strict=True)
@@ -140,10 +138,7 @@ class StoredWeights:
         start = 0
         for layer, (rows, columns) in zip(self.layers, in_use, strict=True):
             places = (rows[:, None] * len(layer.columns) + columns).flatten() + layer.start
-            for buffer in (
-                self.weights,
-                self.alive,
-            ):  # in place: what is written never lies behind what is still to move
+            for buffer in (self.weights, self.alive):  # in place: this never reaches the layers still to be moved
                 buffer[start : start + len(places)] = buffer.index_select(0, places)
             layer.rows, layer.columns = layer.rows[rows], layer.columns[columns]
             start += len(places)
