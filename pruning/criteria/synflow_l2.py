@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pruning.criteria.contract import PruneSet
+from pruning.flow_rounds import prune_by_flow
 from pruning.linear_view import UnitScale, synaptic_flow, to_linear_view
 from pruning.masks import Scores
 from pruning.prunable import prunable_weights
+from pruning.prune import Pruned
 from pruning.scaled import fits, times_power_of_two
 
 
@@ -27,16 +30,8 @@ class SynFlowL2:
 
     def score(self, model: nn.Module, data: PruneSet, generator: torch.Generator) -> Scores:
         """Synaptic saliency of every squared weight."""
-        to_linear_view(model)
+        _to_squared_view(model)
         weights = prunable_weights(model)
-        with torch.no_grad():
-            for weight in weights.values():
-                weight.square_()
-            for module in model.modules():
-                if isinstance(module, _BatchNorm):
-                    _square_scale(module, weights.values())
-                elif isinstance(module, UnitScale):
-                    module.scale.square_()
         flow, exponent = synaptic_flow(model, torch.ones_like(data.inputs[:1]))
         gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
         if not fits(flow, exponent):
@@ -45,6 +40,24 @@ class SynFlowL2:
             name: times_power_of_two(weight.detach() * gradient, exponent)
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
+
+    def prune(self, model: nn.Module, data: PruneSet, densities: Sequence[Decimal], scope: str) -> Pruned:
+        """Masks after a round for each of `densities`, as scoring round by round gives them, on one squared view."""
+        _to_squared_view(model)
+        return prune_by_flow(model, torch.ones_like(data.inputs[:1]), densities, scope)
+
+
+@torch.no_grad()
+def _to_squared_view(model: nn.Module) -> None:
+    to_linear_view(model)
+    weights = prunable_weights(model)
+    for weight in weights.values():
+        weight.square_()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            _square_scale(module, weights.values())
+        elif isinstance(module, UnitScale):
+            module.scale.square_()
 
 
 def _square_scale(module: _BatchNorm, squared: Iterable[Tensor]) -> None:
