@@ -220,6 +220,19 @@ class PrunerSpec(_Choice):
             )
         return self
 
+    @model_validator(mode="after")
+    def _scope_is_left_to_those_that_set_densities(self) -> PrunerSpec:
+        if {} in self.scope:
+            raise PydanticCustomError("scope", "a scope of no layers is global: write that", {"at": "scope"})
+        if self.scope != ["global"]:
+            for name in self.name:
+                if name in PRUNERS and PRUNERS[name].sets_densities:
+                    message = (
+                        "{name} sets each layer's density itself: leave scope out, or give {name} an entry of its own"
+                    )
+                    raise PydanticCustomError("scope", message, {"name": name, "at": "scope"})
+        return self
+
 
 class SeedSpec(_Strict):
     """`5`, `[0, 1, 2]`, `{count: 5}`, or `{init: ..., data: ..., prune: ...}` to vary one source of chance alone."""

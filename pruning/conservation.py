@@ -56,6 +56,7 @@ def unit_scores(score: Tensor, side: str, num_units: int | None = None) -> Tenso
     """Score into each output unit ("into") or out of each input unit ("out of") of a layer, (units,).
 
     A linear layer after flattening reads each of `num_units` channels at several positions, in one block a channel.
+    Of a transposed convolution give `score.transpose(0, 1)`: its inputs come first.
     Raises ValueError where its inputs are no multiple of `num_units`, and for a grouped layer, whose inputs are fewer.
     """
     if side == "into":

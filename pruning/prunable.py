@@ -6,7 +6,10 @@ from typing import cast
 
 from torch import nn
 
-PRUNABLE_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+TRANSPOSED_LAYERS = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+"""Their weights are (inputs, outputs / groups, ...) where those of all others are (outputs, inputs / groups, ...)."""
+
+PRUNABLE_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED_LAYERS)
 
 
 def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -26,6 +26,8 @@ class PrunerEntry:
     """Whether a second round can change the masks. If not, all numbers of rounds are one trial."""
     reads_network: bool = True
     """Whether scores come from running the network. If not, mode and precision of scoring cannot matter."""
+    sets_densities: bool = False
+    """Whether it says itself how much each layer keeps, so that no scope can."""
     mode: str = "eval"
     """The network's mode while scoring: "eval" or "train"."""
     score_dtype: str = "float32"
@@ -50,6 +52,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="baseline",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
     ),
     "balanced": PrunerEntry(
         target="pruning.criteria.balanced:Balanced",
@@ -58,6 +61,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Gadhikar et al. 2023",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
     ),
     "erk": PrunerEntry(
         target="pruning.criteria.erk:Erk",
@@ -66,6 +70,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Evci et al. 2020",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
     ),
     "igq": PrunerEntry(
         target="pruning.criteria.igq:Igq",
@@ -74,6 +79,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Vysogorets and Kempe 2023",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
     ),
     "smart_ratio": PrunerEntry(
         target="pruning.criteria.smart_ratio:SmartRatio",
@@ -82,6 +88,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Su et al. 2020",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
         options=("linear_density",),
     ),
     "magnitude": PrunerEntry(
