@@ -6,14 +6,14 @@ model and, innermost, the scores of one-shot criteria, which serve every density
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from decimal import Decimal
 from itertools import product
 
 from orchestrator.errors import BadInput
 from orchestrator.sources import UserCode
 from orchestrator.sweep import DatasetSpec, ModelSpec, PrunerSpec, SeedSpec, Sweep, TrainingSpec
-from pruning.table import CUSTOM, PRUNERS
+from pruning.table import CUSTOM, PRUNABLE_KINDS, PRUNERS
 from training.config import (
     DatasetConfig,
     ModelConfig,
@@ -56,9 +56,10 @@ def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
             spec.scope,
             spec.mode or [entry.mode],
             spec.score_dtype or [entry.score_dtype],
+            spec.prunable,
             spec.ablation,
         )
-        for schedule, iterations, scope, mode, score_dtype, ablation in product(*axes):
+        for schedule, iterations, scope, mode, score_dtype, prunable, ablation in product(*axes):
             yield PrunerConfig(
                 name=name,
                 options=_options(spec),
@@ -71,6 +72,7 @@ def _pruners(spec: PrunerSpec, user_code: UserCode) -> Iterator[PrunerConfig]:
                 scope=scope if isinstance(scope, str) else _layer_map(scope),
                 mode=mode,
                 score_dtype=score_dtype,
+                prunable=prunable_text(prunable),
                 ablation=ablation,
             )
 
@@ -109,6 +111,11 @@ def _seeds(spec: SeedSpec) -> Iterator[Seeds]:
         return
     for seed in spec.values or range(spec.count or 1):
         yield Seeds(init=seed, data=seed, prune=seed)
+
+
+def prunable_text(kinds: Collection[str]) -> str:
+    """What is prunable, in the form that a configuration holds."""
+    return ",".join(kind for kind in PRUNABLE_KINDS if kind in kinds)
 
 
 def _options(spec: DatasetSpec | ModelSpec | PrunerSpec) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
 from orchestrator.errors import BadInput
+from orchestrator.expand import prunable_text
 from orchestrator.plan import Plan
 from orchestrator.sources import UserCode
 from orchestrator.sweepfile import SweepFile
@@ -33,9 +35,10 @@ def beyond_maximal(file: SweepFile, plan: Plan) -> list[BeyondMaximal]:
 
     UserCode(file.folder).make_importable()
     found = []
-    for dataset, model in plan.networks:
+    choices = dict.fromkeys(prunable_text(kinds) for spec in file.sweep.pruner for kinds in spec.prunable)
+    for (dataset, model), prunable in product(plan.networks, choices):
         try:
-            limits = capacity(dataset, model)
+            limits = capacity(dataset, model, prunable)
         except Exception as error:  # whatever a user's code or options raise, every trial would raise too
             raise BadInput(
                 f"model {model.name} {model.options} on {dataset.name} {dataset.options} cannot be built: "

@@ -185,6 +185,14 @@ def _lone_list_is_one_schedule(value: Any) -> Any:
     return [value] if is_list and all(isinstance(one, int | float) for one in value) else value
 
 
+def _lone_list_is_one_choice(value: Any) -> Any:
+    """`prunable: [weights, biases]` is one choice of two kinds, not an axis of two."""
+    if isinstance(value, str):
+        return [[value]]
+    is_list = isinstance(value, list) and value
+    return [value] if is_list and all(isinstance(one, str) for one in value) else value
+
+
 class PrunerSpec(_Choice):
     """A pruner with axes of its own. What is left out takes the pruner's defaults (`prunesweep show pruners`)."""
 
@@ -205,6 +213,11 @@ class PrunerSpec(_Choice):
     """BatchNorm's mode while scoring."""
     score_dtype: Axis[Literal["float32", "float64"]] | None = None
     """Precision of scoring."""
+    prunable: Annotated[
+        Axis[list[Literal["weights", "biases", "batchnorm", "residual"]]], BeforeValidator(_lone_list_is_one_choice)
+    ] = [["weights"]]
+    """What may be removed, all counted in the sparsity: weights of layers, and biases, BatchNorm's scale (batchnorm),
+    channels of shortcuts without parameters (residual). A list is one choice, a list of lists an axis."""
     ablation: Axis[Literal["none", "shuffle", "reinitialise", "invert"]] = ["none"]
     """shuffle the mask inside each layer, reinitialise the weights after pruning, or invert the scores."""
 
@@ -218,6 +231,21 @@ class PrunerSpec(_Choice):
             raise PydanticCustomError(
                 "schedule", "iterations is set, but a list of densities has as many rounds as it says: remove one"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_prunable(self) -> PrunerSpec:
+        for kinds in self.prunable:
+            if "weights" not in kinds or len(set(kinds)) < len(kinds):
+                message = "expected weights and what else may be removed, each once: [weights, biases]"
+                raise PydanticCustomError("prunable", message, {"at": "prunable"})
+        if self.prunable != [["weights"]]:
+            for name in self.name:
+                if name in PRUNERS and PRUNERS[name].weights_only:
+                    message = (
+                        "{name} is defined for weights alone: leave prunable out, or give {name} an entry of its own"
+                    )
+                    raise PydanticCustomError("prunable", message, {"name": name, "at": "prunable"})
         return self
 
     @model_validator(mode="after")

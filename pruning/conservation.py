@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from pruning.masks import Masks, Scores
+from pruning.prunable import layer_names
 from pruning.prune import Round
 
 
@@ -96,12 +97,12 @@ def cut_over_flow(rounds: Iterable[Round]) -> list[float]:
 
 def collapsed_layers(masks: Masks) -> list[str]:
     """Prunable layers without a kept weight."""
-    return [name.removesuffix(".weight") for name, mask in masks.items() if not mask.any()]
+    return [name.removesuffix(".weight") for name in layer_names(masks) if not masks[name].any()]
 
 
 def maximal_compression(masks: Masks) -> float:
     """Prunable weights over prunable layers: the compression at which one weight a layer is left."""
-    return sum(mask.numel() for mask in masks.values()) / len(masks)
+    return sum(mask.numel() for mask in masks.values()) / len(layer_names(masks))
 
 
 def critical_compression(prune_to: Callable[[Decimal], Masks], densities: Iterable[Decimal]) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pruning.density import kept_count
 from pruning.masks import Masks, Scores, all_kept, count_kept, keep_counts
+from pruning.prunable import layer_names
 from pruning.quotas import LayerDensities, layer_counts
 from pruning.schedules import densities_by_round
 from pruning.scopes import Ranking, keep_highest, ranking
@@ -30,8 +31,8 @@ class Round:
     score_cut: float
     """Sum of the scores of weights that were kept before the round and are not after it."""
     flow: float
-    """Sum of all live scores before the cut, divided by the number of prunable layers. For SynFlow on a network
-    without branches this is R, the synaptic flow: one layer's total score."""
+    """Sum of the live scores of layers' weights before the cut, divided by the number of prunable layers. For SynFlow
+    on a network without branches this is R, the synaptic flow: one layer's total score."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +69,14 @@ def prune(
     if layer_densities is not None and scope != "global":
         raise ValueError(f"scope {scope!r}: this pruner sets each layer's density itself; leave scope out")
     masks = all_kept(weights)
+    layers = layer_names(masks)
+    if layer_densities is not None and len(layers) < len(masks):
+        raise ValueError("this pruner gives densities to the weights of layers alone: leave prunable at [weights]")
     everything = masks
     total = count_kept(masks)
     scores: Scores = {}
     rounds: list[Round] = []
-    split = ranking(scope, {name: mask.numel() for name, mask in masks.items()}, density)
+    split = ranking(scope, {name: mask.numel() for name, mask in masks.items()}, density, layers)
     for number, target in enumerate(densities_by_round(schedule, split.density, num_rounds), start=1):
         given = score(masks, number)
         ranked = masks if monotone else everything
@@ -90,7 +94,7 @@ def prune(
                 density=num_kept / total,
                 kept=num_kept,
                 score_cut=_sum(scores[name][masks[name] & ~mask] for name, mask in kept.items()),
-                flow=_sum(scores[name][mask] for name, mask in masks.items()) / len(masks),
+                flow=_sum(scores[name][masks[name]] for name in layers) / len(layers),
             )
         )
         masks = kept

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PRUNABLE_KINDS = ("weights", "biases", "batchnorm", "residual")
+"""What may be prunable (`pruning.prunable`); the weights always are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrunerEntry:
@@ -28,6 +31,8 @@ class PrunerEntry:
     """Whether scores come from running the network. If not, mode and precision of scoring cannot matter."""
     sets_densities: bool = False
     """Whether it says itself how much each layer keeps, so that no scope can."""
+    weights_only: bool = False
+    """Whether it is defined for the weights of layers alone."""
     mode: str = "eval"
     """The network's mode while scoring: "eval" or "train"."""
     score_dtype: str = "float32"
@@ -53,6 +58,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         rescores=False,
         reads_network=False,
         sets_densities=True,
+        weights_only=True,
     ),
     "balanced": PrunerEntry(
         target="pruning.criteria.balanced:Balanced",
@@ -62,6 +68,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         rescores=False,
         reads_network=False,
         sets_densities=True,
+        weights_only=True,
     ),
     "erk": PrunerEntry(
         target="pruning.criteria.erk:Erk",
@@ -71,6 +78,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         rescores=False,
         reads_network=False,
         sets_densities=True,
+        weights_only=True,
     ),
     "igq": PrunerEntry(
         target="pruning.criteria.igq:Igq",
@@ -80,6 +88,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         rescores=False,
         reads_network=False,
         sets_densities=True,
+        weights_only=True,
     ),
     "smart_ratio": PrunerEntry(
         target="pruning.criteria.smart_ratio:SmartRatio",
@@ -89,6 +98,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         rescores=False,
         reads_network=False,
         sets_densities=True,
+        weights_only=True,
         options=("linear_density",),
     ),
     "magnitude": PrunerEntry(
@@ -167,6 +177,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         score="order of visits by random walks, step ∝ |θ|",
         needs="the network's wiring",
         source="Patil and Dovrolis 2021",
+        weights_only=True,
         score_dtype="float64",
         options=("coverage",),
     ),

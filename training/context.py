@@ -74,7 +74,12 @@ class CohortContext:
         """
         pruner = config.pruner
         criterion = build_criterion(pruner)
-        if pruner.iterations == 1 or pruner.mode != "eval" or pruner.scope not in NAMED_SCOPES:
+        if (
+            pruner.iterations == 1
+            or pruner.mode != "eval"
+            or pruner.prunable != "weights"
+            or pruner.scope not in NAMED_SCOPES
+        ):
             return None
         if not prunes_at_once(criterion):
             return None
@@ -92,4 +97,4 @@ class CohortContext:
 
 def _scoring_part(pruner: PrunerConfig) -> tuple[str, ...]:
     """What of a pruner's configuration its first-round scores depend on."""
-    return (pruner.name, pruner.options, pruner.source_hash, pruner.mode, pruner.score_dtype)
+    return (pruner.name, pruner.options, pruner.source_hash, pruner.mode, pruner.score_dtype, pruner.prunable)

@@ -56,17 +56,19 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRecord:
-    """One prunable layer after pruning, in the order of the network."""
+    """One prunable tensor after pruning, in the order of the network."""
 
     layer: str
     position: int
-    """0 is the first prunable layer."""
+    """0 is the first prunable tensor."""
     num_weights: int
     kept: int
     live: int
     """Kept weights on a path from an input to an output."""
     score_sum: float
     """Sum of the last round's scores that were still alive when they were ranked."""
+    is_layer: bool = True
+    """Whether it is the weight of a layer, not a bias, a scale or a residual identity that is prunable too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +128,8 @@ class TrialRecord:
 
     @property
     def num_collapsed_layers(self) -> int:
-        """Prunable layers without a kept weight."""
-        return sum(layer.kept == 0 for layer in self.layers)
+        """Prunable layers without a kept weight; biases, scales and identities are no layers."""
+        return sum(layer.kept == 0 for layer in self.layers if layer.is_layer)
 
     @property
     def final(self) -> EpochRecord | None:

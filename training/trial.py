@@ -15,7 +15,7 @@ from pruning.connectivity import connectivity
 from pruning.criteria.contract import is_monotone, layer_densities_of
 from pruning.masks import Masks, Scores, all_kept
 from pruning.packing import pack
-from pruning.prunable import prunable_weights
+from pruning.prunable import choose_prunable, is_layer, prunable_weights
 from pruning.prune import Pruned, prune
 from training.build import build_criterion, build_model
 from training.config import DENSE_PRUNER, TrialConfig
@@ -68,6 +68,7 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
                 layer=name.removesuffix(".weight"),
                 position=position,
                 num_weights=mask.numel(),
+                is_layer=is_layer(mask),
                 kept=int(mask.sum()),
                 live=int(wiring.live[name].sum()),
                 score_sum=float(pruned.scores[name].double().sum()) if pruned.scores else 0.0,
@@ -96,6 +97,7 @@ def build_network(config: TrialConfig, context: CohortContext, purpose: str = "i
         init_seed=config.seeds.init,
         purpose=purpose,
     )
+    choose_prunable(model, config.pruner.prunable)
     return model.to(context.device)
 
 

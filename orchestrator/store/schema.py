@@ -30,6 +30,7 @@ CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("scope", pa.string()),
     ("mode", pa.string()),
     ("score_dtype", pa.string()),
+    ("prunable", pa.string()),  # weights, biases, batchnorm, residual: separated by commas
     ("ablation", pa.string()),
     ("density", pa.float64()),
     ("density_literal", pa.string()),
@@ -121,6 +122,7 @@ LAYERS = pa.schema(
         ("kept", pa.int64()),
         ("live", pa.int64()),
         ("score_sum", pa.float64()),
+        ("is_layer", pa.bool_()),  # False: a bias, BatchNorm scale or residual identity
     ]
 )
 

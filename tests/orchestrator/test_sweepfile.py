@@ -65,6 +65,13 @@ def test_a_good_file_is_read_as_written() -> None:
         ),
         ("{name: [random, snip]}", "{name: [snip, igq], scope: {first: 1}}", "or give igq an entry of its own"),
         ("{name: [random, snip]}", "{name: balanced, scope: [global, local]}", "balanced sets each layer's density"),
+        ("iterations: [1, 100]", "prunable: [biases]", "s.yaml:6: pruner.1.prunable: expected weights and what else"),
+        ("iterations: [1, 100]", "prunable: [weights, bias]", "s.yaml:6: pruner.1.prunable"),
+        (
+            "[random, snip]",
+            "[random, phew], prunable: [weights, biases]",
+            "s.yaml:5: pruner.0.prunable: phew is defined",
+        ),
         ("iterations: [1, 100]", "scope: {}", "s.yaml:6: pruner.1.scope: a scope of no layers is global"),
         ("iterations: [1, 100]", "ablation: shufle", "s.yaml:6: pruner.1.ablation: Input should be 'none', 'shuffle'"),
         ("step: 0.5", "step: 0", "s.yaml:7: compression_exponent: a range goes up"),

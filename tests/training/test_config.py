@@ -76,7 +76,7 @@ def test_the_text_of_a_trial_is_this() -> None:
     assert EXAMPLE.to_json() == (
         '{"dataset":{"name":"digits","options":"{}","source_hash":""},"density":"0.0001",'
         '"model":{"name":"mlp","options":"{\\"widths\\":[8]}","source_hash":""},'
-        '"pruner":{"ablation":"none","iterations":100,"mode":"eval","name":"synflow","options":"{}","schedule":"exponential",'
+        '"pruner":{"ablation":"none","iterations":100,"mode":"eval","name":"synflow","options":"{}","prunable":"weights","schedule":"exponential",'
         '"scope":"global","score_dtype":"float64","source_hash":""},'
         '"seeds":{"data":2,"init":1,"prune":3},'
         '"training":{"batch_size":128,"epochs":2,"lr":0.1,"lr_drop_factor":0.1,"lr_drops":[1],"momentum":0.9,'
