@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from pruning.density import kept_count
 from pruning.masks import Masks, Scores, all_kept, count_kept, keep_counts
-from pruning.prunable import layer_names
 from pruning.quotas import LayerDensities, layer_counts
 from pruning.schedules import densities_by_round
 from pruning.scopes import Ranking, keep_highest, ranking
@@ -55,6 +54,7 @@ def prune(
     scope: str = "global",
     layer_densities: LayerDensities | None = None,
     monotone: bool = True,
+    layers: Sequence[str] | None = None,
 ) -> Pruned:
     """Prune to exactly `density` in `num_rounds` rounds.
 
@@ -63,13 +63,14 @@ def prune(
     or by `layer_densities` where a criterion has them, or in each layer ("local"). A scope that fixes layers leaves the
     schedule to the others (`pruning.scopes`). Masks are nested, a weight removed in one round never returns, unless the
     criterion is not `monotone`: then every round chooses among all weights.
+    `layers` names the weights of layers where biases, scales or identities are prunable too; all, unless given.
     Raises ValueError for an unknown schedule or scope, for fewer than one round, for layer densities that cannot be
     met, and where no weight would be left.
     """
     if layer_densities is not None and scope != "global":
         raise ValueError(f"scope {scope!r}: this pruner sets each layer's density itself; leave scope out")
     masks = all_kept(weights)
-    layers = layer_names(masks)
+    layers = list(masks) if layers is None else layers
     if layer_densities is not None and len(layers) < len(masks):
         raise ValueError("this pruner gives densities to the weights of layers alone: leave prunable at [weights]")
     everything = masks

@@ -15,7 +15,7 @@ from pruning.connectivity import connectivity
 from pruning.criteria.contract import is_monotone, layer_densities_of
 from pruning.masks import Masks, Scores, all_kept
 from pruning.packing import pack
-from pruning.prunable import choose_prunable, is_layer, prunable_weights
+from pruning.prunable import choose_prunable, is_layer, layer_names, prunable_weights
 from pruning.prune import Pruned, prune
 from training.build import build_criterion, build_model
 from training.config import DENSE_PRUNER, TrialConfig
@@ -132,6 +132,7 @@ def prune_model(model: nn.Module, config: TrialConfig, context: CohortContext) -
         scope=config.pruner.scope,
         layer_densities=layer_densities_of(criterion),
         monotone=is_monotone(criterion),
+        layers=layer_names(weights),
     )
     if ablation == "shuffle":
         source = generator(config.seeds.prune, "shuffle", context.device)

@@ -22,7 +22,7 @@ from pruning.criteria.phew import Phew
 from pruning.criteria.snip import Snip
 from pruning.criteria.synflow import SynFlow
 from pruning.masks import Masks, Scores, all_kept, count_kept
-from pruning.prunable import GatedShortcut, choose_prunable, prunable_weights
+from pruning.prunable import GatedShortcut, choose_prunable, layer_names, prunable_weights
 from pruning.prune import Pruned, prune
 from pruning.scoring import score_network
 from pruning.table import PRUNERS
@@ -229,10 +229,14 @@ def test_only_layers_collapse_and_bound_compression() -> None:
 def test_first_and_last_layer_can_be_kept_dense_beside_every_kind(kinds: str, scope: str) -> None:
     model = made("identity", kinds)
     pruned = prune(
-        lambda masks, number: scores_of("synflow", model, masks), masks_of(model), Decimal("0.6"), scope=scope
+        lambda masks, number: scores_of("synflow", model, masks),
+        masks_of(model),
+        Decimal("0.6"),
+        scope=scope,
+        layers=layer_names(masks_of(model)),
     )
+    assert not pruned.masks["branch.0.weight"].all()
     for name in prunable_weights(model):
-        assert bool(pruned.masks[name].all()) == (name.split(".")[0] in ("stem", "classifier")) or "bias" in name
         if name.startswith(("stem", "classifier")):
             assert pruned.masks[name].all()
 
@@ -241,7 +245,13 @@ def test_quotas_and_walks_are_for_weights_alone() -> None:
     model = made("identity", "weights,biases")
     masks = masks_of(model)
     with pytest.raises(ValueError, match=r"leave prunable at \[weights\]"):
-        prune(lambda masks, number: {}, masks, Decimal("0.5"), layer_densities=Erk().layer_densities)
+        prune(
+            lambda masks, number: {},
+            masks,
+            Decimal("0.5"),
+            layer_densities=Erk().layer_densities,
+            layers=layer_names(masks),
+        )
     with pytest.raises(ValueError, match=r"leave prunable at \[weights\]"):
         score_network(model, masks, Phew(), prune_set(), torch.Generator())
 
