@@ -102,6 +102,7 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "scope": _options("scope"),
                 "mode": _text("mode", " mode"),
                 "score_dtype": pl.col("score_dtype"),
+                "prunable": pl.col("prunable").str.replace_all(",", ", ").add(pl.lit(" prunable")),
                 "ablation": pl.when(pl.col("ablation") == "none")
                 .then(pl.lit("as scored"))
                 .otherwise(pl.col("ablation")),

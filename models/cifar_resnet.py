@@ -14,6 +14,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from models.initial_law import draw_weights, he_fan_in
+from models.shortcut import IdentityShortcut
 from models.weights import with_weights
 
 SHORTCUTS = ("projection", "padding")
@@ -22,8 +23,9 @@ SHORTCUTS = ("projection", "padding")
 class PaddedShortcut(nn.Module):
     """Every other position of every channel; further channels are zero."""
 
-    def __init__(self, num_new_channels: int) -> None:
+    def __init__(self, residual_channels: int, num_new_channels: int) -> None:
         super().__init__()
+        self.residual_channels = residual_channels
         self.num_new_channels = num_new_channels
 
     def forward(self, features_nchw: Tensor) -> Tensor:
@@ -44,9 +46,9 @@ class Block(nn.Module):
         self.bn2 = nn.BatchNorm2d(filters)
         self.relu2 = nn.ReLU()
         if stride == 1:
-            self.shortcut: nn.Module = nn.Identity()
+            self.shortcut: nn.Module = IdentityShortcut(filters)
         elif shortcut == "padding":
-            self.shortcut = PaddedShortcut(filters - channels)
+            self.shortcut = PaddedShortcut(channels, filters - channels)
         else:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(channels, filters, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(filters)

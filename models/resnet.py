@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from models.forms import chosen_form
 from models.initial_law import draw_weights, he_fan_out, torch_default
+from models.shortcut import IdentityShortcut
 from models.weights import with_weights
 
 
@@ -31,7 +32,9 @@ class _Residual(nn.Module):
     def __init__(self, channels: int, filters: int, stride: int) -> None:
         super().__init__()
         self.downsample: nn.Module | None = None
-        if stride != 1 or channels != filters:
+        if stride == 1 and channels == filters:
+            self.identity = IdentityShortcut(channels)
+        else:
             self.downsample = nn.Sequential(
                 nn.Conv2d(channels, filters, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(filters)
             )
@@ -39,7 +42,7 @@ class _Residual(nn.Module):
 
     def shortcut(self, features_nchw: Tensor) -> Tensor:
         """The input, projected where the block changes its shape."""
-        return features_nchw if self.downsample is None else self.downsample(features_nchw)
+        return self.identity(features_nchw) if self.downsample is None else self.downsample(features_nchw)
 
 
 class BasicBlock(_Residual):

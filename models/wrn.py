@@ -12,6 +12,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from models.initial_law import draw_weights, he_fan_in
+from models.shortcut import IdentityShortcut
 from models.weights import with_weights
 
 
@@ -27,14 +28,16 @@ class PreActivationBlock(nn.Module):
         self.relu2 = nn.ReLU()
         self.conv2 = nn.Conv2d(filters, filters, kernel_size=3, padding=1, bias=False)
         self.projection: nn.Module | None = None
-        if channels != filters or stride != 1:
+        if channels == filters and stride == 1:
+            self.identity = IdentityShortcut(channels)
+        else:
             self.projection = nn.Conv2d(channels, filters, kernel_size=1, stride=stride, bias=False)
 
     def forward(self, features_nchw: Tensor) -> Tensor:
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
         activated = self.relu1(self.bn1(features_nchw))
         residual = self.conv2(self.relu2(self.bn2(self.conv1(activated))))
-        return residual + (features_nchw if self.projection is None else self.projection(activated))
+        return residual + (self.identity(features_nchw) if self.projection is None else self.projection(activated))
 
 
 class WideResNet(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
@@ -13,7 +13,7 @@ from orchestrator.presets import Preset
 from orchestrator.sources import UserCode
 from orchestrator.sweep import PrunerSpec
 from pruning.density import canonical_density
-from pruning.table import ALL_PRUNERS, CUSTOM
+from pruning.table import ALL_PRUNERS, CUSTOM, PRUNABLE_KINDS
 from training.config import LevelsConfig, PrunerConfig, TrainingConfig, options_text
 from training.levels import check_levels
 
@@ -47,6 +47,7 @@ def expand_pruners(
             spec.scope,
             spec.mode or default("mode", entry.mode),
             spec.score_dtype or default("score_dtype", entry.score_dtype),
+            spec.prunable,
             spec.ablation,
             spec.examples_per_class or default("examples_per_class", 10),
         )
@@ -60,7 +61,7 @@ def expand_pruners(
         for applied, (pre_epochs, num_levels, rewind, rewind_step, fine_tune_epochs) in product(
             product(*how), product(*when)
         ):
-            schedule, iterations, scope, mode, score_dtype, ablation, examples_per_class = applied
+            schedule, iterations, scope, mode, score_dtype, prunable, ablation, examples_per_class = applied
             stops = None if isinstance(schedule, str) else _stops(schedule, smallest)
             # a list of stops has as many rounds (or levels, where the network is trained in between) as stops above
             # the target, and one more to it
@@ -74,6 +75,7 @@ def expand_pruners(
                 scope=scope if isinstance(scope, str) else _layer_map(scope),
                 mode=mode,
                 score_dtype=score_dtype,
+                prunable=prunable_text(prunable),
                 ablation=ablation,
                 examples_per_class=examples_per_class,
             )
@@ -84,6 +86,11 @@ def expand_pruners(
                 fine_tune_epochs=fine_tune_epochs,
             )
             yield AskedPruner(pruner=pruner, levels=levels, pre_epochs=pre_epochs)
+
+
+def prunable_text(kinds: Collection[str]) -> str:
+    """What is prunable, in the form that a configuration holds."""
+    return ",".join(kind for kind in PRUNABLE_KINDS if kind in kinds)
 
 
 def levels_under(recipe: TrainingConfig, asked: AskedPruner) -> LevelsConfig:

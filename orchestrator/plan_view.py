@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
 from orchestrator.errors import BadInput
+from orchestrator.expand_pruners import prunable_text
 from orchestrator.plan import Plan
 from orchestrator.recipe import settings_text
 from orchestrator.sources import UserCode
@@ -35,9 +37,10 @@ def beyond_maximal(file: SweepFile, plan: Plan, data_root: str | None = None) ->
 
     UserCode(file.folder).make_importable()
     found = []
-    for dataset, model in plan.networks:
+    choices = dict.fromkeys(prunable_text(kinds) for spec in file.sweep.pruner for kinds in spec.prunable)
+    for (dataset, model), prunable in product(plan.networks, choices):
         try:
-            limits = capacity(dataset, model, data_root)
+            limits = capacity(dataset, model, data_root, prunable)
         except Exception as error:  # whatever a user's code or options raise, every trial would raise too
             raise BadInput(
                 f"model {model.name} {model.options} on {dataset.name} {dataset.options} cannot be built: "

@@ -119,6 +119,14 @@ def _lone_list_is_one_schedule(value: Any) -> Any:
     return [value] if is_list and all(isinstance(one, int | float) for one in value) else value
 
 
+def _lone_list_is_one_choice(value: Any) -> Any:
+    """`prunable: [weights, biases]` is one choice of two kinds, not an axis of two."""
+    if isinstance(value, str):
+        return [[value]]
+    is_list = isinstance(value, list) and value
+    return [value] if is_list and all(isinstance(one, str) for one in value) else value
+
+
 class PrunerSpec(_Choice):
     """A pruner with axes of its own. What is left out takes the pruner's defaults (`prunesweep show pruners`)."""
 
@@ -147,6 +155,11 @@ class PrunerSpec(_Choice):
     """BatchNorm's mode while scoring."""
     score_dtype: Axis[Literal["float32", "float64"]] | None = None
     """Precision of scoring."""
+    prunable: Annotated[
+        Axis[list[Literal["weights", "biases", "batchnorm", "residual"]]], BeforeValidator(_lone_list_is_one_choice)
+    ] = [["weights"]]
+    """What may be removed, all counted in the sparsity: weights of layers, and biases, BatchNorm's scale (batchnorm),
+    channels of shortcuts without parameters (residual). A list is one choice, a list of lists an axis."""
     ablation: Axis[Literal["none", "shuffle", "reinitialise", "invert"]] = ["none"]
     """shuffle the mask inside each layer, reinitialise the weights after pruning, or invert the scores."""
     examples_per_class: Axis[Annotated[int, Field(ge=1, le=1_000_000)]] | None = None
@@ -190,6 +203,34 @@ class PrunerSpec(_Choice):
                     "{name} changes its masks while the network trains and has no {key}: remove the key",
                     {"name": name, "key": given[0], "at": given[0]},
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_prunable(self) -> PrunerSpec:
+        for kinds in self.prunable:
+            if "weights" not in kinds or len(set(kinds)) < len(kinds):
+                message = "expected weights and what else may be removed, each once: [weights, biases]"
+                raise PydanticCustomError("prunable", message, {"at": "prunable"})
+        if self.prunable != [["weights"]]:
+            for name in self.name:
+                if name in PRUNERS and PRUNERS[name].weights_only:
+                    message = (
+                        "{name} is defined for weights alone: leave prunable out, or give {name} an entry of its own"
+                    )
+                    raise PydanticCustomError("prunable", message, {"name": name, "at": "prunable"})
+        return self
+
+    @model_validator(mode="after")
+    def _scope_is_left_to_those_that_set_densities(self) -> PrunerSpec:
+        if {} in self.scope:
+            raise PydanticCustomError("scope", "a scope of no layers is global: write that", {"at": "scope"})
+        if self.scope != ["global"]:
+            for name in self.name:
+                if name in PRUNERS and PRUNERS[name].sets_densities:
+                    message = (
+                        "{name} sets each layer's density itself: leave scope out, or give {name} an entry of its own"
+                    )
+                    raise PydanticCustomError("scope", message, {"name": name, "at": "scope"})
         return self
 
 

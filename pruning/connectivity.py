@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from pruning.linear_view import to_linear_view
 from pruning.masks import Masks
-from pruning.prunable import PRUNABLE_LAYERS, prunable_weights
+from pruning.prunable import PRUNABLE_LAYERS, prunable_offsets, prunable_weights
 
 _NORMALISATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
@@ -36,6 +36,7 @@ class Connectivity:
 def connectivity(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Connectivity:
     """Live weights of `model` under `masks`, for inputs of `input_shape` (channels, height, width).
 
+    A prunable offset is live where a path leads on from it; the path need not start at an input.
     The model is left untouched. Exact for compositions of linear maps, normalisation and pooling modules, sums and
     concatenations with increasing activations that map zero to zero (a sigmoid feeds constants instead), at any depth.
     """
@@ -47,6 +48,8 @@ def connectivity(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -
         for name, weight in weights.items():
             weight.copy_(masks[name])
             weight.requires_grad_()
+        for offset in prunable_offsets(probe):
+            offset.zero_()  # no source of flow: it is live where its unit's output matters
     for module in probe.modules():
         if isinstance(module, PRUNABLE_LAYERS):
             module.register_forward_hook(lambda layer, inputs, output: _whether_positive(output))
@@ -76,8 +79,10 @@ def _whether_positive(values: Tensor) -> Tensor:
 def _replace_pooling_and_normalisation(model: nn.Module) -> None:
     """Max-pooling passes the gradient to one winner only; the mean passes it to every position that can be one.
 
-    Normalisation removes no path, but one that subtracts a mean turns positive flow negative: it becomes the identity.
+    Normalisation removes no path, but one that subtracts a mean turns positive flow negative: it becomes the identity,
+    unless its scale is prunable.
     """
+    prunable = {id(weight) for weight in prunable_weights(model).values()}
     for module in model.modules():
         for name, child in module.named_children():
             if isinstance(child, nn.MaxPool2d):
@@ -85,5 +90,7 @@ def _replace_pooling_and_normalisation(model: nn.Module) -> None:
                 setattr(module, name, mean)
             elif isinstance(child, nn.AdaptiveMaxPool2d):
                 setattr(module, name, nn.AdaptiveAvgPool2d(child.output_size))
+            elif isinstance(child, _NORMALISATIONS) and id(child.weight) in prunable:
+                cast(_NormBase, child).reset_running_stats()
             elif isinstance(child, _NORMALISATIONS):
                 setattr(module, name, nn.Identity())

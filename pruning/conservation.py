@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from pruning.masks import Masks, Scores
+from pruning.prunable import layer_names
 from pruning.prune import Round
 from pruning.unit_groups import UnitGroups
 
@@ -56,6 +57,7 @@ def slot_scores(score: Tensor, num_slots: int) -> Tensor:
 
     A convolution in groups has fewer inputs in its weight than it has slots: its outputs read a block of them each.
     Raises ValueError where the slots are no multiple of the weight's inputs.
+    Of a transposed convolution give `score.transpose(0, 1)`: its inputs come first.
     """
     if num_slots % score.shape[1]:
         raise ValueError(f"a weight of {score.shape[1]} inputs does not read {num_slots} slots")
@@ -106,12 +108,12 @@ def cut_over_flow(rounds: Iterable[Round]) -> list[float]:
 
 def collapsed_layers(masks: Masks) -> list[str]:
     """Prunable layers without a kept weight."""
-    return [name.removesuffix(".weight") for name, mask in masks.items() if not mask.any()]
+    return [name.removesuffix(".weight") for name in layer_names(masks) if not masks[name].any()]
 
 
 def maximal_compression(masks: Masks) -> float:
     """Prunable weights over prunable layers: the compression at which one weight a layer is left."""
-    return sum(mask.numel() for mask in masks.values()) / len(masks)
+    return sum(mask.numel() for mask in masks.values()) / len(layer_names(masks))
 
 
 def critical_compression(prune_to: Callable[[Decimal], Masks], densities: Iterable[Decimal]) -> float:

@@ -60,6 +60,7 @@ def prune_by_flow(view: nn.Module, inputs: Tensor, densities: Sequence[Decimal],
             Round.of(
                 number,
                 num_weights=total,
+                num_kept=stored.num_kept,
                 layer_kept=[layer.num_kept for layer in layers],
                 layer_scores=[math.ldexp(layer.score_sum, exponent) for layer in layers],
                 score_cut=math.ldexp(sum(layer.score_cut for layer in layers), exponent),

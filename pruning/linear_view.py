@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from pruning.prunable import prunable_offsets
 from pruning.scaled import scaled, value_and_exponent
 
 _FEATURES_LAST = (nn.LayerNorm, nn.RMSNorm)
@@ -27,15 +28,19 @@ def to_linear_view(model: nn.Module) -> None:
     flow is conserved along the winning positions only. ReLU6 becomes ReLU: flow is no activation, and what is clipped
     at 6 would have no gradient.
 
+    Offsets that are prunable (`pruning.prunable`) stay, as absolute values: a unit's score in, its offset's included,
+    is its score out.
+
     A normalisation that measures its input (GroupNorm, LayerNorm, RMSNorm; InstanceNorm and BatchNorm without running
     statistics) would subtract the flow's mean and divide by its size: neither positive nor linear. It is replaced by
     the scale that BatchNorm has at initialisation, mean 0 and variance 1: |gamma| / sqrt(1 + eps).
     Raises ValueError naming the module where a subclass of such a normalisation has a forward pass of its own.
     """
     model.eval()
+    offsets = {id(offset) for offset in prunable_offsets(model)}
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
-            if name.endswith("bias"):
+            if name.endswith("bias") and id(parameter) not in offsets:
                 parameter.zero_()
             else:
                 parameter.abs_()

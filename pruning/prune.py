@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pruning.density import kept_count
-from pruning.masks import Masks, Scores, all_kept, keep_counts
+from pruning.masks import Masks, Scores, all_kept, count_kept, keep_counts
 from pruning.quotas import LayerDensities, layer_counts
 from pruning.schedules import densities_by_round
 from pruning.scopes import Ranking, keep_highest, ranking
@@ -30,7 +30,7 @@ class Round:
     score_cut: float
     """Sum of the scores of weights that were kept before the round and are not after it."""
     layer_scores: tuple[float, ...]
-    """Sum of the live scores of each prunable layer before the cut, in the network's order."""
+    """Sum of the live scores of the weights of each prunable layer before the cut, in the network's order."""
     collapsed_layers: int
     """Prunable layers without a kept weight after the round."""
 
@@ -40,19 +40,19 @@ class Round:
         number: int,
         *,
         num_weights: int,
+        num_kept: int,
         layer_kept: Iterable[int],
         layer_scores: Iterable[float],
         score_cut: float,
     ) -> Round:
-        """The record of a round that left `layer_kept` of all `num_weights` prunable weights, layer by layer."""
-        counts = list(layer_kept)
+        """The record of a round that left `num_kept` of all `num_weights` prunable weights, `layer_kept` in layers."""
         return cls(
             round=number,
-            density=sum(counts) / num_weights,
-            kept=sum(counts),
+            density=num_kept / num_weights,
+            kept=num_kept,
             score_cut=score_cut,
             layer_scores=tuple(layer_scores),
-            collapsed_layers=counts.count(0),
+            collapsed_layers=list(layer_kept).count(0),
         )
 
     @property
@@ -92,6 +92,7 @@ def prune(
     scope: str = "global",
     layer_densities: LayerDensities | None = None,
     monotone: bool = True,
+    layers: Sequence[str] | None = None,
     before: tuple[Masks, Decimal] | None = None,
 ) -> Pruned:
     """Prune to exactly `density` in `num_rounds` rounds.
@@ -102,19 +103,23 @@ def prune(
     schedule to the others (`pruning.scopes`). Masks are nested, a weight removed in one round never returns, unless the
     criterion is not `monotone`: then every round chooses among all weights. `before` are masks to start from and their
     density: what they removed never returns, and the rounds lead from there.
+    `layers` names the weights of layers where biases, scales or identities are prunable too; all, unless given.
     Raises ValueError for an unknown schedule or scope, for fewer than one round, for layer densities that cannot be
     met, and where no weight would be left.
     """
     if layer_densities is not None and scope != "global":
         raise ValueError(f"scope {scope!r}: this pruner sets each layer's density itself; leave scope out")
     masks = before[0] if before else all_kept(weights)
+    layers = list(masks) if layers is None else layers
+    if layer_densities is not None and len(layers) < len(masks):
+        raise ValueError("this pruner gives densities to the weights of layers alone: leave prunable at [weights]")
     everything = masks
     total = sum(mask.numel() for mask in masks.values())
     scores: Scores = {}
     rounds: list[Round] = []
     sizes = {name: mask.numel() for name, mask in masks.items()}
-    split = ranking(scope, sizes, density)
-    start = ranking(scope, sizes, before[1]).density if before else Decimal(1)
+    split = ranking(scope, sizes, density, layers)
+    start = ranking(scope, sizes, before[1], layers).density if before else Decimal(1)
     densities = densities_by_round(schedule, split.density, num_rounds, start)
     for number, target in enumerate(densities, start=1):
         given = score(masks, number)
@@ -127,8 +132,9 @@ def prune(
         done = Round.of(
             number,
             num_weights=total,
-            layer_kept=[int(mask.sum()) for mask in kept.values()],
-            layer_scores=_sums(scores[name][mask] for name, mask in masks.items()),
+            num_kept=count_kept(kept),
+            layer_kept=[int(kept[name].sum()) for name in layers],
+            layer_scores=_sums(scores[name][masks[name]] for name in layers),
             score_cut=sum(_sums(scores[name][masks[name] & ~mask] for name, mask in kept.items())),
         )
         if scope == "global" and done.kept != kept_count(target, total):

@@ -38,6 +38,13 @@ _SELECTION = {
 }
 """Functions that scale with their one scaled input and never enlarge it, so that nothing has to be measured."""
 
+_PLACE_OF_OFFSET = {
+    **dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d"), 2),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), 2),
+    "batch_norm": 4,
+}
+"""Where functions take the offset that they add, by position or as `bias`: it has to meet the input's exponent."""
+
 _IN_PLACE_SUM = {"add_", "__iadd__", "sub_", "__isub__"}
 
 _SUM = {"add", "__add__", "__radd__", "sub", "__sub__", *_IN_PLACE_SUM}
@@ -64,6 +71,8 @@ class Scaled(Tensor):
             if name in _IN_PLACE_SUM:
                 exponent = getattr(args[0], "exponent", 0)  # the tensor that is written to keeps its own
             args, kwargs = _aligned(args, exponent), _aligned(kwargs, exponent)
+        if exponent and name in _PLACE_OF_OFFSET:
+            args, kwargs = _with_offset_scaled(args, kwargs, _PLACE_OF_OFFSET[name], -exponent)
         result = super().__torch_function__(func, types, args, kwargs)
         outputs = [tensor for tensor in _scaled_in(result) if tensor.is_floating_point()]
         if outputs and exponent:
@@ -125,6 +134,16 @@ def _scaled_in(tree: Any) -> list[Scaled]:
     elif not isinstance(tree, list | tuple):
         return []
     return [tensor for branch in tree for tensor in _scaled_in(branch)]
+
+
+def _with_offset_scaled(
+    args: tuple[Any, ...], kwargs: dict[str, Any], place: int, exponent: int
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(kwargs.get("bias"), Tensor):
+        kwargs = kwargs | {"bias": times_power_of_two(kwargs["bias"], exponent)}
+    elif len(args) > place and isinstance(args[place], Tensor):
+        args = (*args[:place], times_power_of_two(args[place], exponent), *args[place + 1 :])
+    return args, kwargs
 
 
 def _aligned(tree: Any, exponent: int) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -31,14 +31,15 @@ class Ranking:
     """"global" or "local": how the other layers are ranked."""
 
 
-def ranking(scope: str, sizes: dict[str, int], density: Decimal) -> Ranking:
+def ranking(scope: str, sizes: dict[str, int], density: Decimal, layers: Sequence[str] | None = None) -> Ranking:
     """Split a network's budget, round-half-even(density x weights), between layers that are fixed and the others.
 
+    `layers` names the weights of layers where `sizes` has other prunable tensors too: "first" and "last" mean these.
     Raises ValueError for a scope that cannot be, and where the fixed layers do not fit the budget.
     """
     if scope in NAMED_SCOPES:
         return Ranking(fixed={}, density=density, scope=scope)
-    fixed = {name: kept_count(share, sizes[name]) for name, share in layer_densities(scope, sizes).items()}
+    fixed = {name: kept_count(share, sizes[name]) for name, share in layer_densities(scope, sizes, layers).items()}
     num_others = sum(size for name, size in sizes.items() if name not in fixed)
     num_kept, num_fixed = kept_count(density, sum(sizes.values())), sum(fixed.values())
     if not (0 < num_kept - num_fixed <= num_others or num_others == num_kept - num_fixed == 0):
@@ -70,8 +71,10 @@ def keep_highest(scores: Scores, alive: Masks, density: Decimal, scope: str) -> 
     return keep_counts(scores, alive, {name: kept_count(density, size) for name, size in sizes.items()})
 
 
-def layer_densities(scope: str, weights: Iterable[str]) -> dict[str, Decimal]:
-    """The densities that a scope fixes, by weight name; "first" and "last" stand for those layers.
+def layer_densities(scope: str, weights: Iterable[str], layers: Sequence[str] | None = None) -> dict[str, Decimal]:
+    """The densities that a scope fixes, by weight name; "first" and "last" stand for those of `layers` (of all).
+
+    A layer's density is that of its bias too, where that is prunable.
 
     >>> layer_densities('{"first":"1"}', ["conv.weight", "fc.weight"])
     {'conv.weight': Decimal('1')}
@@ -79,7 +82,10 @@ def layer_densities(scope: str, weights: Iterable[str]) -> dict[str, Decimal]:
     Raises ValueError for a layer that is none and for a density outside [0, 1].
     """
     names = list(weights)
-    known = {name.removesuffix(".weight"): name for name in names} | {"first": names[0], "last": names[-1]}
+    known = {name.removesuffix(".weight"): name for name in names} | {
+        "first": (layers or names)[0],
+        "last": (layers or names)[-1],
+    }
     try:
         given = {layer: Decimal(share) for layer, share in json.loads(scope).items()}
     except (ValueError, AttributeError, TypeError, InvalidOperation):
@@ -92,4 +98,6 @@ def layer_densities(scope: str, weights: Iterable[str]) -> dict[str, Decimal]:
             raise ValueError(f"scope names layer {layer!r}, which is none; did you mean {', '.join(near)}?")
         if not 0 <= share <= 1:
             raise ValueError(f"scope: density {share} of layer {layer!r}: expected a number in [0, 1]")
-    return {known[layer]: share for layer, share in given.items()}
+    fixed = {known[layer]: share for layer, share in given.items()}
+    biases = {f"{name.removesuffix('weight')}bias": share for name, share in fixed.items() if name.endswith("weight")}
+    return {name: share for name, share in biases.items() if name in names} | fixed

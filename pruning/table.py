@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PRUNABLE_KINDS = ("weights", "biases", "batchnorm", "residual")
+"""What may be prunable (`pruning.prunable`); the weights always are."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PrunerEntry:
@@ -28,6 +31,10 @@ class PrunerEntry:
     """Whether scores come from running the network. If not, mode and precision of scoring cannot matter."""
     reads_prune_set: bool = True
     """Whether the prune set's size or content can change scores. Never so where the network is not run."""
+    sets_densities: bool = False
+    """Whether it says itself how much each layer keeps, so that no scope can."""
+    weights_only: bool = False
+    """Whether it is defined for the weights of layers alone."""
     mode: str = "eval"
     """The network's mode while scoring: "eval" or "train"."""
     score_dtype: str = "float32"
@@ -55,6 +62,8 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="baseline",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
+        weights_only=True,
     ),
     "balanced": PrunerEntry(
         target="pruning.criteria.balanced:Balanced",
@@ -63,6 +72,8 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Gadhikar et al. 2023",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
+        weights_only=True,
     ),
     "erk": PrunerEntry(
         target="pruning.criteria.erk:Erk",
@@ -71,6 +82,8 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Evci et al. 2020",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
+        weights_only=True,
     ),
     "igq": PrunerEntry(
         target="pruning.criteria.igq:Igq",
@@ -79,6 +92,8 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Vysogorets and Kempe 2023",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
+        weights_only=True,
     ),
     "smart_ratio": PrunerEntry(
         target="pruning.criteria.smart_ratio:SmartRatio",
@@ -87,6 +102,8 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Su et al. 2020",
         rescores=False,
         reads_network=False,
+        sets_densities=True,
+        weights_only=True,
         options=("linear_density",),
     ),
     "magnitude": PrunerEntry(
@@ -168,6 +185,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         needs="the network's wiring",
         reads_prune_set=False,
         source="Patil and Dovrolis 2021",
+        weights_only=True,
         score_dtype="float64",
         options=("coverage",),
     ),

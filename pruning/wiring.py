@@ -18,11 +18,11 @@ from torch import Tensor, nn
 
 from pruning.connectivity import _replace_pooling_and_normalisation
 from pruning.linear_view import to_linear_view
-from pruning.prunable import PRUNABLE_LAYERS, prunable_weights
+from pruning.prunable import PRUNABLE_LAYERS, TRANSPOSED_LAYERS, prunable_weights
 
 UNITS_AT_ONCE = 64
 
-Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
 Forward = Callable[[str, Layer, Tensor], Tensor]
 
 
@@ -82,8 +82,11 @@ def wiring(model: nn.Module, input_shape: torch.Size) -> Wiring:
     used = {name: module for name, module in layers.items() if name in shapes}
     first_unit, first_slot = [0, input_shape[0]], [0]
     for module in used.values():
-        first_unit.append(first_unit[-1] + module.weight.shape[0])
-        first_slot.append(first_slot[-1] + module.weight.shape[1] * _groups(module))
+        num_slots, num_units = module.weight.shape[1] * _groups(module), module.weight.shape[0]
+        if isinstance(module, TRANSPOSED_LAYERS):
+            num_slots, num_units = num_units, num_slots
+        first_unit.append(first_unit[-1] + num_units)
+        first_slot.append(first_slot[-1] + num_slots)
 
     pairs: list[Tensor] = []
     outputs: list[Tensor] = []
@@ -158,12 +161,13 @@ def _switch_on(
 def _ends(module: Layer) -> tuple[Tensor, Tensor]:
     """Input and output channel of each entry of a layer's weight, flat."""
     weight = module.weight
-    unit = torch.arange(weight.shape[0], device=weight.device)
-    slot = torch.arange(weight.shape[1], device=weight.device)
-    units_a_group = weight.shape[0] // _groups(module)
-    slots = slot[None, :] + (unit // units_a_group * weight.shape[1])[:, None]
+    row = torch.arange(weight.shape[0], device=weight.device)
+    column = torch.arange(weight.shape[1], device=weight.device)
+    rows_a_group = weight.shape[0] // _groups(module)
+    columns = column[None, :] + (row // rows_a_group * weight.shape[1])[:, None]
     num_taps = weight[0, 0].numel()
-    units = unit[:, None].expand_as(slots)
+    rows = row[:, None].expand_as(columns)
+    slots, units = (rows, columns) if isinstance(module, TRANSPOSED_LAYERS) else (columns, rows)
     return slots.flatten().repeat_interleave(num_taps), units.flatten().repeat_interleave(num_taps)
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import torch
 
 from pruning.density import kept_count
-from pruning.prunable import prunable_weights
+from pruning.prunable import choose_prunable, is_layer, prunable_weights
 from training.build import build_model, load_dataset
 from training.config import DatasetConfig, ModelConfig
 from training.datasets.table import DATASETS
@@ -31,7 +31,9 @@ class Capacity:
         return kept_count(density, self.num_weights) < self.num_layers
 
 
-def capacity(dataset: DatasetConfig, model: ModelConfig, data_root: str | None = None) -> Capacity:
+def capacity(
+    dataset: DatasetConfig, model: ModelConfig, data_root: str | None = None, prunable: str = "weights"
+) -> Capacity:
     """Capacity of `model` for the images of `dataset`.
 
     No weights are allocated, unless a user's model reads values while it is built; no data set is loaded but a user's,
@@ -48,5 +50,6 @@ def capacity(dataset: DatasetConfig, model: ModelConfig, data_root: str | None =
             network = build_model(model, input_shape=input_shape, num_classes=num_classes, init_seed=0)
     except (NotImplementedError, RuntimeError):  # what tensors without values raise
         network = build_model(model, input_shape=input_shape, num_classes=num_classes, init_seed=0)
-    weights = prunable_weights(network)
-    return Capacity(num_weights=sum(weight.numel() for weight in weights.values()), num_layers=len(weights))
+    choose_prunable(network, prunable)
+    weights = prunable_weights(network).values()
+    return Capacity(num_weights=sum(weight.numel() for weight in weights), num_layers=sum(map(is_layer, weights)))

@@ -83,6 +83,8 @@ class PrunerConfig(Named):
     """The network's mode while scoring: "eval" or "train"."""
     score_dtype: str = "float32"
     """Precision of scoring: "float32" or "float64"."""
+    prunable: str = "weights"
+    """What may be removed (`pruning.prunable`): kinds separated by commas, in the order of `PRUNABLE_KINDS`."""
     ablation: str = "none"
     """A sanity check of the mask (`pruning.ablations`): "none", "shuffle", "reinitialise" or "invert"."""
     examples_per_class: int = 10

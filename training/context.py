@@ -15,6 +15,7 @@ from torch import nn
 from pruning.conservation import conservation_error
 from pruning.criteria.contract import PruneSet, prunes_at_once
 from pruning.masks import Masks, Scores
+from pruning.prunable import choose_prunable
 from pruning.prune import Pruned
 from pruning.schedules import densities_by_round
 from pruning.scopes import NAMED_SCOPES
@@ -97,7 +98,12 @@ class CohortContext:
         """
         pruner = config.pruner
         criterion = build_criterion(pruner)
-        if pruner.iterations == 1 or pruner.mode != "eval" or pruner.scope not in NAMED_SCOPES:
+        if (
+            pruner.iterations == 1
+            or pruner.mode != "eval"
+            or pruner.prunable != "weights"
+            or pruner.scope not in NAMED_SCOPES
+        ):
             return None
         if not prunes_at_once(criterion):
             return None
@@ -150,6 +156,7 @@ def _scoring_part(pruner: PrunerConfig) -> tuple[object, ...]:
         pruner.mode,
         pruner.score_dtype,
         pruner.examples_per_class,
+        pruner.prunable,
     )
 
 
@@ -163,4 +170,5 @@ def build_network(config: TrialConfig, context: CohortContext, purpose: str = "i
         init_seed=config.seeds.init,
         purpose=purpose,
     )
+    choose_prunable(model, config.pruner.prunable)
     return model.to(context.device)

@@ -183,9 +183,15 @@ class Journey:
 def history(config: TrialConfig, course: list[Stretch], number: int) -> str:
     """Everything that determines a trial at the end of stretch `number`: equal texts, equal bits."""
     levels, pruner = config.levels, config.pruner
-    point = levels.rewind_step if levels.rewind == "weights" else None
+    point = f"rewind point {levels.rewind_step if levels.rewind == 'weights' else None}"
     seeds = f"{config.seeds.init} {config.seeds.data}"
-    parts = [config.dataset.fragment, config.model.fragment, config.training.fragment, seeds, f"rewind point {point}"]
+    parts = [
+        config.dataset.fragment,
+        config.model.fragment,
+        config.training.fragment,
+        seeds,
+        f"rewind point {point} {pruner.prunable}",
+    ]
     for stretch in course[:number]:
         parts.append(f"train {stretch.start_step} to {stretch.stop_step}")
         is_last = stretch.density == config.density

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pruning.dynamic.contract import DynamicPruner, Moment
-from pruning.masks import Masks
+from pruning.masks import Masks, count_kept
 from pruning.prunable import prunable_weights
 from pruning.prune import Round
 from training.seeds import generator
@@ -60,6 +60,7 @@ def _round(number: int, weights: Mapping[str, Tensor], before: Masks, after: Mas
     return Round.of(
         number,
         num_weights=sum(mask.numel() for mask in after.values()),
+        num_kept=count_kept(after),
         layer_kept=[int(mask.sum()) for mask in after.values()],
         layer_scores=_sums(magnitudes[name][mask] for name, mask in before.items()),
         score_cut=sum(_sums(magnitudes[name][mask & ~after[name]] for name, mask in before.items())),

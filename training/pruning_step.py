@@ -12,7 +12,7 @@ from pruning.ablations import ABLATIONS, inverted, shuffled
 from pruning.connectivity import Connectivity
 from pruning.criteria.contract import is_monotone, layer_densities_of
 from pruning.masks import Masks, Scores, all_kept
-from pruning.prunable import prunable_weights
+from pruning.prunable import is_layer, layer_names, prunable_weights
 from pruning.prune import Pruned, prune
 from training.build import build_criterion
 from training.config import DENSE_PRUNER, TrialConfig
@@ -60,6 +60,7 @@ def prune_model(
         scope=config.pruner.scope,
         layer_densities=layer_densities_of(criterion),
         monotone=is_monotone(criterion),
+        layers=layer_names(weights),
         before=before,
     )
     if ablation == "shuffle" and density == config.density:
@@ -71,7 +72,8 @@ def prune_model(
 def layer_records(
     pruned: Pruned, wiring: Connectivity, conservation_error: dict[str, float | None]
 ) -> list[LayerRecord]:
-    """What a pruning left of each layer."""
+    """What a pruning left of each prunable tensor."""
+    initial = dict(zip(layer_names(pruned.masks), pruned.rounds[0].layer_scores, strict=True)) if pruned.scores else {}
     return [
         LayerRecord(
             layer=name.removesuffix(".weight"),
@@ -80,8 +82,9 @@ def layer_records(
             kept=int(mask.sum()),
             live=int(wiring.live[name].sum()),
             score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else None,
-            initial_score_sum=pruned.rounds[0].layer_scores[position] if pruned.scores else None,
+            initial_score_sum=initial.get(name),
             unit_conservation_error=conservation_error.get(name),
+            is_layer=is_layer(mask),
         )
         for position, (name, mask) in enumerate(pruned.masks.items())
     ]

@@ -66,11 +66,11 @@ class EpochRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRecord:
-    """One prunable layer after pruning, in the order of the network."""
+    """One prunable tensor after pruning, in the order of the network."""
 
     layer: str
     position: int
-    """0 is the first prunable layer."""
+    """0 is the first prunable tensor."""
     num_weights: int
     kept: int
     live: int
@@ -83,6 +83,8 @@ class LayerRecord:
     """Largest relative difference between score into and out of the layer's units, of the scores in `score_sum`; None
     where nothing of ours reads the units, what lies between cannot be followed, or no score is left
     (`pruning.conservation`)."""
+    is_layer: bool = True
+    """Whether it is the weight of a layer, not a bias, a scale or a residual identity that is prunable too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +146,8 @@ class TrialRecord:
 
     @property
     def num_collapsed_layers(self) -> int:
-        """Prunable layers without a kept weight."""
-        return sum(layer.kept == 0 for layer in self.layers)
+        """Prunable layers without a kept weight; biases, scales and identities are no layers."""
+        return sum(layer.kept == 0 for layer in self.layers if layer.is_layer)
 
     @property
     def final(self) -> EpochRecord | None:

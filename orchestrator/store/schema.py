@@ -31,6 +31,7 @@ CONFIG_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("scope", pa.string()),
     ("mode", pa.string()),
     ("score_dtype", pa.string()),
+    ("prunable", pa.string()),  # weights, biases, batchnorm, residual: separated by commas
     ("ablation", pa.string()),
     ("examples_per_class", pa.int64()),  # prune set / classes
     ("pre_epochs", pa.int64()),  # trained before each pruning; 0: pruned at initialisation
@@ -144,6 +145,7 @@ LAYERS = pa.schema(
         ("score_sum", pa.float64()),  # of the last round's live scores, before its cut
         ("initial_score_sum", pa.float64()),  # of the first round's scores: of the whole network
         ("unit_conservation_error", pa.float64()),  # score into against out of a unit, last round; null: undefined
+        ("is_layer", pa.bool_()),  # False: a bias, BatchNorm scale or residual identity
     ]
 )
 

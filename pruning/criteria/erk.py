@@ -12,7 +12,8 @@ class Erk(Random):
     """d_l proportional to (c_in + c_out + kh + kw) / (c_in c_out kh kw), capped at 1, random inside.
 
     For a linear layer that is (c_in + c_out) / (c_in c_out), Erdős-Rényi's. Of a grouped convolution c_in is the
-    channels of one group, so that the denominator is its number of weights. What capped layers cannot hold is
+    channels of one group, so that the denominator is its number of weights (of a
+    transposed one it is c_out). What capped layers cannot hold is
     redistributed until nothing is above 1, as in the authors' code; counts are exact, theirs are rounded in each layer.
     """
 

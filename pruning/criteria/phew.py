@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pruning.criteria.contract import PruneSet
 from pruning.masks import Scores
-from pruning.prunable import prunable_weights
+from pruning.prunable import prunable_kinds, prunable_weights
 from pruning.wiring import Wiring, wiring
 
 MOST_WALKS_AT_ONCE = 16384
@@ -42,6 +42,8 @@ class Phew:
 
     def score(self, model: nn.Module, data: PruneSet, generator: torch.Generator) -> Scores:
         """Place of each weight in the order of walks, highest first; below 1 for weights that no walk met."""
+        if prunable_kinds(model) != {"weights"}:
+            raise ValueError("phew's walks meet the weights of layers alone: leave prunable at [weights]")
         device = data.inputs.device
         model.cpu()
         weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}

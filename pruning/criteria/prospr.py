@@ -10,7 +10,7 @@ from torch.func import functional_call
 from pruning.criteria.contract import PruneSet
 from pruning.masked import mask_of
 from pruning.masks import Scores
-from pruning.prunable import prunable_weights
+from pruning.prunable import gates, prunable_weights
 
 
 class ProsPr:
@@ -40,11 +40,14 @@ class ProsPr:
             start = parameter.detach()
             parameters[name] = masks[name] * start if name in masks else start.clone().requires_grad_()
         batches = data.batches()
+        fixed = gates(model)
         for step in range(self.steps):
             loss = _loss(model, parameters, batches[step % len(batches)])
             gradients = torch.autograd.grad(loss, list(parameters.values()), create_graph=True, materialize_grads=True)
             parameters = {
-                name: parameter - self.lr * (gradient * masks[name].detach() if name in masks else gradient)
+                name: parameter
+                if name in fixed
+                else parameter - self.lr * (gradient * masks[name].detach() if name in masks else gradient)
                 for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
             }
         loss = _loss(model, parameters, batches[self.steps % len(batches)])

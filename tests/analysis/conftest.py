@@ -22,7 +22,7 @@ CONFIG: Row = {
     "model": "mlp", "model_options": "{}", "model_source": "",
     "pruner": "synflow", "pruner_options": "{}", "pruner_source": "",
     "iterations": 1, "schedule": "exponential", "scope": "global",
-    "mode": "eval", "score_dtype": "float32", "ablation": "none", "examples_per_class": 10,
+    "mode": "eval", "score_dtype": "float32", "prunable": "weights", "ablation": "none", "examples_per_class": 10,
     "pre_epochs": 0, "levels": 1, "rewind": "none", "rewind_step": 0, "fine_tune_epochs": 0,
     "density": 0.1, "density_literal": "0.1",
     "seed_init": 0, "seed_data": 0, "seed_prune": 0,

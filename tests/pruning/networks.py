@@ -69,12 +69,30 @@ class Bypassed(nn.Module):
         return self.classifier((features + self.branch(features)).flatten(1))
 
 
+class Transposed(nn.Module):
+    """Down by a stride, up again by a transposed convolution of two groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 6, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(6, 8, 2, stride=2, groups=2),
+            nn.ReLU(),
+        )
+        self.classifier = nn.Linear(8, NUM_CLASSES)
+
+    def forward(self, images_nchw: Tensor) -> Tensor:
+        return self.classifier(self.features(images_nchw).mean((2, 3)))
+
+
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "mlp": lambda: MLP(input_shape=INPUT_SHAPE, num_classes=NUM_CLASSES, widths=(20, 15)),
     "convnet": lambda: ConvNet(input_shape=INPUT_SHAPE, num_classes=NUM_CLASSES, widths=(4, 6, 8)),
     "residual": Residual,
     "grouped": Grouped,
     "bypassed": Bypassed,
+    "transposed": Transposed,
 }
 
 

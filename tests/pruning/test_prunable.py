@@ -15,6 +15,7 @@ EXPECTED = {
     "residual": ["stem.0.weight", "body.0.weight", "body.3.weight", "shortcut.0.weight", "classifier.weight"],
     "grouped": ["features.0.weight", "features.2.weight", "features.4.weight", "classifier.weight"],
     "bypassed": ["stem.weight", "branch.0.weight", "branch.2.weight", "classifier.weight"],
+    "transposed": ["features.0.weight", "features.2.weight", "classifier.weight"],
 }
 
 
@@ -51,3 +52,9 @@ def test_one_and_three_dimensional_convolutions_are_prunable() -> None:
     model = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Conv3d(1, 2, 3), nn.Embedding(2, 2), nn.LayerNorm(2))
     assert {name: weight.dim() for name, weight in prunable_weights(model).items()} == {"0.weight": 3, "1.weight": 5}
     assert torch.is_tensor(prunable_weights(model)["0.weight"])
+
+
+@pytest.mark.parametrize("kind", [nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d])
+def test_transposed_convolutions_are_prunable(kind: type[nn.ConvTranspose2d]) -> None:
+    layer = kind(2, 3, 3)
+    assert prunable_weights(nn.Sequential(nn.ReLU(), layer)) == {"1.weight": layer.weight}

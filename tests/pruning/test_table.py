@@ -51,7 +51,9 @@ def test_a_model_without_prunable_layers_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRUNERS)
 def test_an_entry_that_sets_layer_densities_scores_once_and_does_not_run_the_network(name: str) -> None:
-    if layer_densities_of(pkgutil.resolve_name(PRUNERS[name].target)()) is None:
+    sets_densities = layer_densities_of(pkgutil.resolve_name(PRUNERS[name].target)()) is not None
+    assert PRUNERS[name].sets_densities == sets_densities
+    if not sets_densities:
         return
     assert (PRUNERS[name].rescores, PRUNERS[name].reads_network) == (False, False)
 

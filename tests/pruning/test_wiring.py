@@ -46,6 +46,23 @@ def test_a_grouped_convolutions_weights_join_channels_of_their_group() -> None:
     assert unit.tolist() == [6] * 6 + [7] * 6
 
 
+def test_a_transposed_convolutions_weights_join_channels_of_their_group() -> None:
+    layer = nn.ConvTranspose1d(4, 6, 3, groups=2)
+    wires = wiring(nn.Sequential(layer, nn.Flatten()), torch.Size((4, 5)))
+    assert wires.layer_of_unit.tolist() == [0] * 4 + [1] * 6
+    assert wires.layer_of_slot.tolist() == [1] * 4
+    slot, unit, useful = wires.weights["0.weight"]
+    expected = torch.zeros(4, 6)
+    for channel in range(4):  # what switching one input channel on reaches
+        images = torch.zeros(1, 4, 5)
+        images[0, channel] = 1
+        expected[channel] = (layer(images) != layer(torch.zeros(1, 4, 5))).any(2)[0]
+    joined = torch.zeros(4, 6)
+    joined.index_put_((slot, unit - 4), torch.ones(len(slot)), accumulate=True)
+    assert torch.equal(joined, 3 * expected)
+    assert useful.all()
+
+
 def test_kernel_entries_that_see_padding_only_are_useless() -> None:
     model = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Flatten(), nn.Linear(1, 2))
     useful = wiring(model, torch.Size((1, 1, 1))).weights["0.weight"][2]

@@ -78,7 +78,7 @@ def test_the_text_of_a_trial_is_this() -> None:
         '"density":"0.0001","levels":{"fine_tune_epochs":0,"levels":1,"pre_epochs":0,"rewind":"none",'
         '"rewind_step":0},"model":{"name":"mlp","options":"{\\"widths\\":[8]}","source_hash":""},'
         '"pruner":{"ablation":"none","examples_per_class":10,"iterations":100,"mode":"eval",'
-        '"name":"synflow","options":"{}","schedule":"exponential","scope":"global",'
+        '"name":"synflow","options":"{}","prunable":"weights","schedule":"exponential","scope":"global",'
         '"score_dtype":"float64","source_hash":""},"seeds":{"data":2,"init":1,"prune":3},'
         '"training":{"augment":false,"batch_size":128,"beta1":0.9,"beta2":0.999,"clip_grad_norm":0.0,'
         '"epochs":2,"epsilon":1e-08,"label_smoothing":0.0,"lr":0.1,"lr_drop_factor":0.1,"lr_drops":[1],'
