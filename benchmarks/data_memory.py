@@ -15,7 +15,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -75,26 +74,26 @@ def copy_bytes(dataset: Dataset) -> int:
     return sum(tensor.nbytes for split in splits for tensor in (split.images, split.labels))
 
 
-def mapped(config: DatasetConfig, root: Path, num_workers: int) -> tuple[int, float]:
-    """Bytes that workers add by mapping the decoded copy, and the seconds until the last has read all of it."""
+def mapped(config: DatasetConfig, root: Path, num_workers: int) -> int:
+    """Bytes that workers add by mapping the decoded copy."""
     command = [sys.executable, "-c", WORKER, config.name, config.options, str(root)]
     workers = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(num_workers)
     ]
     try:
         _hear(workers, "ready")
-        before, start = pss_bytes(), time.perf_counter()
+        before = pss_bytes()
         _tell(workers)
         _hear(workers, "loaded")
-        return pss_bytes() - before, time.perf_counter() - start
+        return pss_bytes() - before
     finally:
         for worker in workers:
             worker.kill()
             worker.communicate()
 
 
-def in_object_store(dataset: Dataset, num_workers: int) -> tuple[int, float]:
-    """Bytes that as many Ray actors and the store add, and the seconds until the last has read all of them."""
+def in_object_store(dataset: Dataset, num_workers: int) -> int:
+    """Bytes that as many Ray actors, the store and the driver add."""
     import ray
 
     assert isinstance(dataset.train, Split)
@@ -112,10 +111,10 @@ def in_object_store(dataset: Dataset, num_workers: int) -> tuple[int, float]:
         actor: Any = ray.remote(Reader)
         actors = [actor.remote() for _ in range(num_workers)]
         ray.get([one.read.remote([arrays[0][:1]]) for one in actors])
-        before, start = pss_bytes(), time.perf_counter()
+        before = pss_bytes()
         stored = ray.put(arrays)
         ray.get([one.read.remote(stored) for one in actors])
-        return pss_bytes() - before, time.perf_counter() - start
+        return pss_bytes() - before
     finally:
         ray.shutdown()
 
@@ -151,10 +150,10 @@ def main() -> None:
     dataset = load_dataset(config, arguments.root)  # decoded before anything is measured
     one_copy = copy_bytes(dataset)
     if arguments.ray:
-        added, seconds = in_object_store(dataset, arguments.workers)
+        added = in_object_store(dataset, arguments.workers)
     else:
         del dataset  # this process is no worker: what it maps is not to share the workers' count
-        added, seconds = mapped(config, arguments.root, arguments.workers)
+        added = mapped(config, arguments.root, arguments.workers)
     figures = {
         "way": "Ray's object store" if arguments.ray else "mapped from the decoded copy",
         "data": arguments.data,
@@ -162,7 +161,6 @@ def main() -> None:
         "one_copy_bytes": one_copy,
         "added_bytes": added,
         "copies": added / one_copy,
-        "seconds": seconds,
     }
     print(json.dumps(figures, indent=2))
 

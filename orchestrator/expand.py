@@ -77,7 +77,8 @@ def _validations(spec: DatasetSpec, name: str, preset: Preset | None) -> list[st
         texts = [preset.validation if preset else OWN_VALIDATION]
     else:
         texts = [one if isinstance(one, str) else f"{Decimal(str(one)):f}" for one in spec.validation]
-    has_own = name not in DATASETS or DATASETS[name].num_validation > 0
+    entry = DATASETS.get(name)
+    has_own = entry is None or entry.num_validation > 0 or "num_validation" in entry.options
     return list(dict.fromkeys("0" if text == OWN_VALIDATION and not has_own else text for text in texts))
 
 

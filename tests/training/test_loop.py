@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from models.convnet import ConvNet
 from pruning.masks import Masks
 from pruning.prunable import prunable_weights
 from training.config import OPTIMIZERS, TrainingConfig
+from training.datasets.augment import Augmentation
 from training.datasets.contract import Dataset, Split
 from training.evaluate import evaluate
 from training.loop import Training, clip_gradients, removed_weights, train, training_loss, zero_removed
 from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord
-from training.seeds import generator
+from training.seeds import derive_seed, generator
 
 SHAPE, CLASSES = (1, 6, 6), 4
 
@@ -148,6 +150,35 @@ def test_the_order_of_examples_depends_on_seed_and_epoch_alone() -> None:
     assert all(sorted(order) == sorted(dataset().train.images[:, 0, 0, 0].tolist()) for order in first)
     assert first[0] != first[1] != first[2]
     assert orders(seed=2, epochs=1, masks_seed=0)[0] not in first
+
+
+def test_augmentation_depends_on_seed_and_epoch_alone_and_reaches_training_only() -> None:
+    def run(epochs: int, augment: bool, seed: int = 1) -> tuple[list[Tensor], list[Tensor]]:
+        model, data = network(), dataset()
+        assert isinstance(data.train, Split)
+        data = replace(data, train=replace(data.train, augmentation=Augmentation(padding=2)))
+        seen: dict[bool, list[Tensor]] = {True: [], False: []}
+        model.register_forward_pre_hook(lambda module, args: seen[module.training].append(args[0].clone()))
+        config = TrainingConfig(epochs=epochs, batch_size=50, augment=augment)
+        list(train(model, random_masks(model), data, config, order_seed=seed))
+        return seen[True], seen[False]
+
+    def same(one: Tensor, two: Tensor) -> bool:
+        return torch.equal(one, two)
+
+    trained, evaluated = run(2, augment=True)
+    shorter, _ = run(1, augment=True)
+    plain, plainly_evaluated = run(2, augment=False)
+    assert same(trained[0], shorter[0])
+    assert not same(trained[0], plain[0])
+    assert not same(trained[0], trained[1])
+    assert not same(trained[0], run(1, augment=True, seed=2)[0][0])
+    assert all(map(same, evaluated, plainly_evaluated))
+    seed = derive_seed(1, "augment/2")
+    order = torch.randperm(50, generator=generator(1, "order/2"))
+    images = dataset().train.images[order]
+    augmentation = Augmentation(padding=2)
+    assert same(trained[1], augmentation.apply(images, augmentation.draw(50, seed)[order]))
 
 
 def test_without_epochs_the_untrained_masked_network_is_measured_once() -> None:

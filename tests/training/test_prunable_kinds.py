@@ -17,9 +17,10 @@ from orchestrator.sweepfile import parse_sweep
 from pruning.prunable import prunable_weights
 from training.capacity import capacity
 from training.config import DatasetConfig, ModelConfig, TrialConfig
-from training.context import CohortContext
+from training.context import CohortContext, build_network
 from training.loop import train
-from training.trial import build_network, prune_model, run_trial
+from training.pruning_step import prune_model
+from training.trial import run_trial
 
 ALL = "weights,biases,batchnorm,residual"
 

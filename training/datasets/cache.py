@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +45,13 @@ class Arrays:
     """Checksum of all of the above; filled in by `cached`."""
 
 
-def cached(folder: Path, name: str, options: Mapping[str, object], build: Callable[[], Arrays]) -> Arrays:
+def cached(folder: Path, name: str, build: Callable[[], Arrays]) -> Arrays:
     """The arrays of a data set, mapped from the copy in `folder`; `build` makes them where there is none yet.
 
     The arrays are private to the process that writes to them; until then their memory is shared with all others.
     Raises what `build` raises, and ValueError where the folder cannot be written.
     """
-    key = json.dumps([FORMAT, name, dict(options)], sort_keys=True)
+    key = json.dumps([FORMAT, name])
     place = folder / f"{name}-{hashlib.blake2b(key.encode(), digest_size=6).hexdigest()}"
     if found := _open(place):
         return found

@@ -6,6 +6,7 @@ The published `val` is the test split. Mean and deviation: torchvision's.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ import torch
 from training.datasets.checks import require_files
 from training.datasets.checksum import checksum
 from training.datasets.contract import Dataset, Normalisation
-from training.datasets.decoded import set_apart
 from training.datasets.image_files import class_names, image_names
 from training.datasets.streamed import StreamedSplit
 from training.datasets.table import DATASETS
@@ -23,8 +23,8 @@ NAME = "imagenet"
 NORMALISATION = Normalisation(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 
-def load(data_root: Path, num_validation: int = 0) -> Dataset:
-    """1,281,167 training images, `num_validation` of which are set apart, and 50,000 test images.
+def load(data_root: Path) -> Dataset:
+    """1,281,167 training and 50,000 test images.
 
     The content hash is one of names and labels: reading 150 GB for it would take longer than many a trial.
     """
@@ -33,14 +33,12 @@ def load(data_root: Path, num_validation: int = 0) -> Dataset:
     classes = class_names(data_root / NAME / "train", num_classes)
     test = _split(data_root / NAME / "val", classes)
     train = _split(data_root / NAME / "train", classes)
-    kept, apart = set_apart(len(train), num_validation)
-    parts = [_some(train, kept), _some(train, apart), test]
     return Dataset(
-        train=parts[0],
-        validation=parts[1],
-        test=parts[2],
+        train=train,
+        validation=replace(train, names=train.names[:0], labels=train.labels[:0]),
+        test=test,
         num_classes=num_classes,
-        content_hash=checksum(*(array for part in parts for array in (part.names, part.labels.numpy()))),
+        content_hash=checksum(*(array for part in (train, test) for array in (part.names, part.labels.numpy()))),
     )
 
 
@@ -54,12 +52,3 @@ def _split(folder: Path, classes: list[str]) -> StreamedSplit:
         names += [os.fsencode(f"{name}/{file}") for file in files]
         labels += [label] * len(files)
     return StreamedSplit(folder=folder, names=np.array(names), labels=torch.tensor(labels), normalisation=NORMALISATION)
-
-
-def _some(split: StreamedSplit, index: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> StreamedSplit:
-    return StreamedSplit(
-        folder=split.folder,
-        names=split.names[index],
-        labels=split.labels[torch.from_numpy(index)],
-        normalisation=split.normalisation,
-    )

@@ -53,7 +53,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="LeCun et al. 1998",
         input_shape=(1, 28, 28),
         num_classes=10,
-        options=("num_validation",),
         files=_idx_files(
             "MNIST",
             "6bbc9ace898e44ae57da46a324031adb",
@@ -69,7 +68,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Xiao et al. 2017",
         input_shape=(1, 28, 28),
         num_classes=10,
-        options=("num_validation",),
         files=_idx_files(
             "FashionMNIST",
             "f4a8712d7a061bf5bd6d2ca38dc4d50a",
@@ -85,7 +83,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Krizhevsky 2009",
         input_shape=(3, 32, 32),
         num_classes=10,
-        options=("num_validation",),
         files={
             "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
             "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -103,7 +100,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Krizhevsky 2009",
         input_shape=(3, 32, 32),
         num_classes=100,
-        options=("num_validation",),
         files={
             "cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d",
             "cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
@@ -117,7 +113,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Netzer et al. 2011",
         input_shape=(3, 32, 32),
         num_classes=10,
-        options=("num_validation",),
         files={
             "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
             "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
@@ -130,7 +125,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Le and Yang 2015, cs231n.stanford.edu/tiny-imagenet-200.zip",
         input_shape=(3, 64, 64),
         num_classes=200,
-        options=("num_validation",),
         files={
             f"tiny-imagenet-200/{file}": "" for file in ("wnids.txt", "train", "val/images", "val/val_annotations.txt")
         },
@@ -141,7 +135,6 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Russakovsky et al. 2015, image-net.org",
         input_shape=(3, 224, 224),
         num_classes=1000,
-        options=("num_validation",),
         files={"imagenet/train": "", "imagenet/val": ""},
     ),
     "synthetic": DatasetEntry(

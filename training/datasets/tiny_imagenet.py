@@ -14,7 +14,7 @@ from training.datasets.augment import Augmentation
 from training.datasets.cache import Arrays, cached
 from training.datasets.checks import require_files
 from training.datasets.contract import Dataset, Normalisation
-from training.datasets.decoded import Part, in_memory, split_off
+from training.datasets.decoded import Part, checked, in_memory
 from training.datasets.image_files import image_names, open_image
 from training.datasets.root import cache_folder
 from training.datasets.table import DATASETS
@@ -24,17 +24,17 @@ SIDE = 64
 IMAGES_PER_CLASS = {"train": 500, "val": 50}
 
 
-def load(data_root: Path, num_validation: int = 0) -> Dataset:
-    """100,000 training images, `num_validation` of which are set apart, and 10,000 test images."""
+def load(data_root: Path) -> Dataset:
+    """100,000 training and 10,000 test images."""
     num_classes = DATASETS[NAME].num_classes or 0
 
     def build() -> Arrays:
         require_files(NAME, data_root, "Unpack tiny-imagenet-200.zip")
         folder = data_root / "tiny-imagenet-200"
         classes = _classes(folder / "wnids.txt", num_classes)
-        return split_off(_train(folder / "train", classes), _val(folder / "val", classes), num_validation, NAME)
+        return checked(_train(folder / "train", classes), _val(folder / "val", classes), NAME)
 
-    arrays = cached(cache_folder(data_root), NAME, {"num_validation": num_validation}, build)
+    arrays = cached(cache_folder(data_root), NAME, build)
     normalisation = Normalisation(mean=(0.480, 0.448, 0.397), std=(0.276, 0.269, 0.282))
     return in_memory(arrays, num_classes, normalisation, Augmentation())
 

@@ -19,43 +19,42 @@ import numpy as np
 from training.datasets.augment import Augmentation
 from training.datasets.cache import Arrays, cached
 from training.datasets.contract import Dataset, Normalisation
-from training.datasets.decoded import Part, in_memory, split_off
+from training.datasets.decoded import Part, checked, in_memory
 from training.datasets.root import HOW_TO_NAME_A_ROOT, cache_folder
 from training.datasets.table import DATASETS
 
 
-def mnist(data_root: Path, num_validation: int = 0) -> Dataset:
-    """60,000 training images, `num_validation` of which are set apart, and 10,000 test images."""
-    return _load("mnist", data_root, num_validation, Normalisation(mean=(0.1307,), std=(0.3081,)))
+def mnist(data_root: Path) -> Dataset:
+    """60,000 training and 10,000 test images."""
+    return _load("mnist", data_root, Normalisation(mean=(0.1307,), std=(0.3081,)))
 
 
-def fashion_mnist(data_root: Path, num_validation: int = 0) -> Dataset:
-    """60,000 training images, `num_validation` of which are set apart, and 10,000 test images."""
-    return _load("fashion-mnist", data_root, num_validation, Normalisation(mean=(0.2860,), std=(0.3530,)))
+def fashion_mnist(data_root: Path) -> Dataset:
+    """60,000 training and 10,000 test images."""
+    return _load("fashion-mnist", data_root, Normalisation(mean=(0.2860,), std=(0.3530,)))
 
 
-def cifar10(data_root: Path, num_validation: int = 0) -> Dataset:
-    """50,000 training images, `num_validation` of which are set apart, and 10,000 test images."""
+def cifar10(data_root: Path) -> Dataset:
+    """50,000 training and 10,000 test images."""
     normalisation = Normalisation(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
-    return _load("cifar10", data_root, num_validation, normalisation, Augmentation())
+    return _load("cifar10", data_root, normalisation, Augmentation())
 
 
-def cifar100(data_root: Path, num_validation: int = 0) -> Dataset:
-    """50,000 training images, `num_validation` of which are set apart, and 10,000 test images."""
+def cifar100(data_root: Path) -> Dataset:
+    """50,000 training and 10,000 test images."""
     normalisation = Normalisation(mean=(0.507, 0.487, 0.441), std=(0.267, 0.256, 0.276))
-    return _load("cifar100", data_root, num_validation, normalisation, Augmentation())
+    return _load("cifar100", data_root, normalisation, Augmentation())
 
 
-def svhn(data_root: Path, num_validation: int = 0) -> Dataset:
-    """73,257 training images, `num_validation` of which are set apart, and 26,032 test images."""
+def svhn(data_root: Path) -> Dataset:
+    """73,257 training and 26,032 test images."""
     normalisation = Normalisation(mean=(0.4377, 0.4438, 0.4728), std=(0.1980, 0.2010, 0.1970))
-    return _load("svhn", data_root, num_validation, normalisation, Augmentation(mirror=False))
+    return _load("svhn", data_root, normalisation, Augmentation(mirror=False))
 
 
 def _load(
     name: str,
     root: Path,
-    num_validation: int,
     normalisation: Normalisation,
     augmentation: Augmentation | None = None,
 ) -> Dataset:
@@ -63,9 +62,9 @@ def _load(
         fetch_missing(name, root, lambda: READERS[name](root, download=True))
         check_files(name, root)
         train, test = READERS[name](root, download=False)
-        return split_off(train, test, num_validation, name)
+        return checked(train, test, name)
 
-    arrays = cached(cache_folder(root), name, {"num_validation": num_validation}, build)
+    arrays = cached(cache_folder(root), name, build)
     return in_memory(arrays, DATASETS[name].num_classes or 0, normalisation, augmentation)
 
 

@@ -104,6 +104,22 @@ def test_means_and_deviations_are_those_of_torchvisions_random_transforms() -> N
     assert float(black[0][0, 0]) > 0.5 > 0.01 > float(black[0][16, 16])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
+def test_batches_on_a_gpu_are_those_on_the_cpu() -> None:
+    split = Split(
+        images=pictures(300, 3, 32, 32),
+        labels=torch.arange(300),
+        normalisation=NORMALISATION,
+        augmentation=Augmentation(),
+    )
+    on_gpu = split.to(torch.device("cuda"))
+    for one, two in zip(split.batches(None, 128, augment=7), on_gpu.batches(None, 128, augment=7), strict=True):
+        assert two[0].device.type == "cuda"
+        torch.testing.assert_close(one[0], two[0].cpu(), rtol=1e-6, atol=1e-6)
+        assert torch.equal(one[1], two[1].cpu())
+
+
 def test_floats_are_augmented_as_they_are() -> None:
     images = torch.arange(12.0).view(1, 1, 3, 4)
     placement = Placement(torch.tensor([2]), torch.tensor([0]), torch.tensor([True]))

@@ -13,7 +13,7 @@ import torch
 from training.build import load_dataset
 from training.config import DatasetConfig
 from training.datasets.contract import Dataset, Normalisation, Split
-from training.datasets.decoded import split_off
+from training.datasets.decoded import checked
 from training.datasets.table import DATASETS
 
 from .conftest import WRITERS, Root, real_root
@@ -63,7 +63,7 @@ def part(labels: list[int]) -> tuple[np.ndarray, np.ndarray]:
 )
 def test_labels_of_published_files_are_checked(train: list[int], test: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        split_off(part(train), part(test), 0, "mnist")
+        checked(part(train), part(test), "mnist")
 
 
 def split(**changes: torch.Tensor | Normalisation | None) -> Split:
