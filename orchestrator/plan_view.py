@@ -40,7 +40,7 @@ def beyond_maximal(file: SweepFile, plan: Plan, data_root: str | None = None) ->
     choices = dict.fromkeys(prunable_text(kinds) for spec in file.sweep.pruner for kinds in spec.prunable)
     for (dataset, model), prunable in product(plan.networks, choices):
         try:
-            limits = capacity(dataset, model, data_root, prunable)
+            limits = capacity(dataset, model, data_root=data_root, prunable=prunable)
         except Exception as error:  # whatever a user's code or options raise, every trial would raise too
             raise BadInput(
                 f"model {model.name} {model.options} on {dataset.name} {dataset.options} cannot be built: "

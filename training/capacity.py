@@ -32,7 +32,7 @@ class Capacity:
 
 
 def capacity(
-    dataset: DatasetConfig, model: ModelConfig, data_root: str | None = None, prunable: str = "weights"
+    dataset: DatasetConfig, model: ModelConfig, *, data_root: str | None = None, prunable: str = "weights"
 ) -> Capacity:
     """Capacity of `model` for the images of `dataset`.
 

@@ -71,7 +71,7 @@ def test_a_trial_counts_all_that_is_prunable_and_collapses_by_layers() -> None:
     record = run_trial(config, CohortContext("cpu"))
     total = sum(layer.num_weights for layer in record.layers)
     assert sum(layer.kept for layer in record.layers) == round(Fraction(1, 10) * total)
-    limits = capacity(DatasetConfig(name="digits"), config.model, ALL)
+    limits = capacity(DatasetConfig(name="digits"), config.model, prunable=ALL)
     assert (limits.num_weights, limits.num_layers) == (total, sum(layer.is_layer for layer in record.layers))
     assert record.num_collapsed_layers == 0
     assert record.is_connected
@@ -79,5 +79,7 @@ def test_a_trial_counts_all_that_is_prunable_and_collapses_by_layers() -> None:
 
 def test_a_model_that_has_nothing_of_a_kind_is_refused_at_planning() -> None:
     with pytest.raises(ValueError, match="MLP has no prunable batchnorm"):
-        capacity(DatasetConfig(name="digits"), ModelConfig(name="mlp"), "weights,batchnorm")
-    assert not capacity(DatasetConfig(name="digits"), ModelConfig(name="mlp"), "weights,biases").is_beyond(Decimal(1))
+        capacity(DatasetConfig(name="digits"), ModelConfig(name="mlp"), prunable="weights,batchnorm")
+    assert not capacity(DatasetConfig(name="digits"), ModelConfig(name="mlp"), prunable="weights,biases").is_beyond(
+        Decimal(1)
+    )
