@@ -23,7 +23,9 @@ from training.compaction.idle import Idle
 from training.compaction.keep import Kept, find_kept
 from training.compaction.operations.contract import NotUnderstood
 from training.compaction.operations.layers import BatchNorm
+from training.config import TrainingConfig
 from training.loop import Removed
+from training.optimizer import build_optimizer
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ class Compacted:
         self.model = small.train(model.training).to(next(model.parameters()).device)
         self.depends_on_images = builder.output.varies
         """False for a collapsed network: its logits are those of a constant."""
-        self._slots: list[Slot] = builder.slots
+        self.slots: list[Slot] = builder.slots
+        """Where each tensor of `model.layers` sits in the full network."""
         self._full_masks = masks
         self._norms = _norms(graph, kept)
         if next(model.parameters()).dtype is torch.float32:
@@ -100,6 +103,13 @@ class Compacted:
         parameters = dict(self.model.named_parameters())
         return [(parameters[name], ~mask) for name, mask in self.masks.items() if not mask.all()]
 
+    def optimizer(self, config: TrainingConfig) -> torch.optim.Optimizer:
+        """The configured optimizer, fused: a step of a small network spends most of its time between kernels."""
+        optimizer = build_optimizer(self.model.parameters(), config)
+        for group in optimizer.param_groups:
+            group["fused"] = True
+        return optimizer
+
     def untracked(self) -> dict[str, Tensor]:
         """Per running statistic of the full network, True for units that nothing reads: they are left as they were."""
         return {f"{name}.{part}": known.unread for name, known in self._norms.items() for part in _STATISTICS}
@@ -115,7 +125,7 @@ class Compacted:
             state[name].masked_fill_(~mask, 0.0)
         self._restore_statistics(state)
         small = self.model.layers.state_dict()
-        for slot in self._slots:
+        for slot in self.slots:
             new = small[slot.small_name]
             if slot.full_name.endswith(_STATISTICS):
                 read = ~self._norms[slot.full_name.rpartition(".")[0]].unread[slot.index[0]]
