@@ -2,11 +2,15 @@
 
     python -m benchmarks.compaction_exactness [--full] [--json] [--limit 20]
 
-Without --full a pairwise sample: every pair of options occurs in some case. A case prunes a network, then trains it twice
-on the same batches: dense with its masks in the forward pass, and compacted. Columns: the largest difference of a
-gradient in the first step, relative to its tensor's largest; of the loss after 5 steps; of the restored state; and the
-loss after 50 steps as a multiple of the largest divergence that a relative change of 1e-15 of its weights causes in the
-masked dense network itself, ten times (--full only; at most 10 passes).
+Without --full a pairwise sample: every pair of options occurs in some case. A case prunes a network, then trains it
+twice on the same batches: dense with its masks in the forward pass, and compacted. Measured are the largest differences
+of a gradient in the first step (relative to its tensor's largest), of the loss in 5 steps, of the restored state and of
+the logits in eval mode; and, with --full, the loss after 50 steps as a multiple of the largest of ten divergences that
+a relative change of 1e-15 of its weights causes in the masked dense network itself.
+
+Where a difference exceeds its tolerance, the same change is tried on the dense network over 5 steps: in a few networks
+rounding decides (a BatchNorm of a channel that is constant but not zero divides rounding noise by sqrt(eps), and a ReLU
+then asks for its sign). Such a case passes if masked dense differs from itself as much, and is counted.
 """
 
 from __future__ import annotations
@@ -89,9 +93,7 @@ class Case:
 def pairwise(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
     """Rows in which every pair of values of two axes occurs: greedily, each value where it covers most new pairs."""
     names = list(axes)
-    missing = {
-        ((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in axes[a] for y in axes[b]
-    }
+    missing = {((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in axes[a] for y in axes[b]}
     order = {pair: index for index, pair in enumerate(sorted(missing, key=str))}
     while missing:
         row = dict(min(missing, key=order.__getitem__))
@@ -221,51 +223,51 @@ def train(case: Case, small: Compacted | MaskedDense, num_steps: int) -> Iterato
             zero_removed(removed)
 
 
-def gradient_difference(case: Case, small: Compacted, dense: MaskedDense) -> float:
-    """Largest difference of a gradient in a tensor, relative to the tensor's largest, of all tensors."""
+def gradients(case: Case, network: Compacted | MaskedDense) -> dict[str, Tensor]:
+    """Gradients of the first step by full name and in full shape; zero for what the small network leaves out."""
     inputs, labels = images(0)
-    for network in (small.model, dense):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(11)
-            F.cross_entropy(network(inputs), labels, label_smoothing=case.label_smoothing).backward()
-    parameters = dict(small.model.layers.named_parameters())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        logits = network.model(inputs) if isinstance(network, Compacted) else network(inputs)
+        F.cross_entropy(logits, labels, label_smoothing=case.label_smoothing).backward()
+    if isinstance(network, Compacted):
+        return network.full_gradients()
+    return {n: torch.zeros_like(p) if p.grad is None else p.grad for n, p in network.model.named_parameters()}
+
+
+def gradient_difference(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
+    """Largest difference of an entry, relative to its tensor's largest, of all tensors."""
     worst = 0.0
-    for name, full in dense.model.named_parameters():
-        found = torch.zeros_like(full)
-        for slot in small.slots:
-            if slot.full_name == name:
-                gradient = parameters[slot.small_name].grad
-                assert gradient is not None
-                found[slot.index] = gradient
-        expected = full.grad if full.grad is not None else torch.zeros_like(full)
-        if name in dense.masks:
-            found = found * dense.masks[name]
-        difference = (found - expected).abs().max()
-        largest = expected.abs().max()
+    for name, expected in second.items():
+        difference, largest = (first[name] - expected).abs().max(), expected.abs().max()
         worst = max(worst, float(difference / largest) if largest > 0 else float(difference))
     return worst
+
+
+TOLERANCES = {"gradient": 1e-12, "loss": 1e-10, "state": 1e-10, "evaluation": 1e-10, "restored_evaluation": 1e-10}
 
 
 def measure(case: Case, *, long: bool = False) -> dict[str, Any]:
     """The differences of one case."""
     model = start_of(case)
-    masks = masks_of(case, model)
+    return measure_network(case, model, masks_of(case, model), long=long)
+
+
+def measure_network(case: Case, model: nn.Module, masks: Masks, *, long: bool = False) -> dict[str, Any]:
+    """The differences for a network and masks of one's own; of the case only how it trains counts."""
     small, restored = compact(model, masks, SHAPE), copy.deepcopy(model)
     row: dict[str, Any] = dict(vars(case))
     if isinstance(small, NotCompacted):
         return row | {"reason": small.reason}
-    first = compact(model, masks, SHAPE)
-    assert isinstance(first, Compacted)
-    row["gradient"] = gradient_difference(case, first, MaskedDense(copy.deepcopy(model), masks))
+    dense = MaskedDense(copy.deepcopy(model), masks)
+    row["gradient"] = gradient_difference(gradients(case, small), gradients(case, dense))
+    small = compact(model, masks, SHAPE)
+    assert isinstance(small, Compacted)
     dense = MaskedDense(copy.deepcopy(model), masks)
     losses, expected = list(train(case, small, 5)), list(train(case, dense, 5))
     row["loss"] = max(abs(a - b) for a, b in zip(losses, expected, strict=True))
     small.restore_into(restored)
-    skip, state = small.untracked(), dense.state()
-    row["state"] = max(
-        float((new - state[name]).double().abs().masked_fill(skip.get(name, torch.tensor(False)), 0.0).max())
-        for name, new in restored.state_dict().items()
-    )
+    row["state"] = state_difference(restored.state_dict(), dense.state(), small.untracked())
     row["removed_are_zero"] = not any(restored.state_dict()[name][~mask].any() for name, mask in masks.items())
     inputs, _ = images(50)
     with torch.no_grad():
@@ -274,9 +276,53 @@ def measure(case: Case, *, long: bool = False) -> dict[str, Any]:
         row["restored_evaluation"] = float((restored.eval()(inputs) - evaluated).abs().max())
     row["collapsed"] = not small.depends_on_images
     row["weights_left"] = small.facts.num_weights_left / sum(mask.numel() for mask in masks.values())
+    if any(row[key] > tolerance for key, tolerance in TOLERANCES.items()):
+        row["dense_with_itself"] = dense_with_itself(case, model, masks, small.untracked())
     if long:
         row["multiple_of_chaos"] = multiple_of_chaos(case, model, masks, num_steps=50)
     return row
+
+
+def dense_with_itself(case: Case, model: nn.Module, masks: Masks, skip: dict[str, Tensor]) -> dict[str, float]:
+    """The same differences, between masked dense networks whose weights differ by 1e-15, relatively; largest of ten."""
+    found = dict.fromkeys(TOLERANCES, 0.0)
+    inputs, _ = images(50)
+    first_gradients = gradients(case, MaskedDense(copy.deepcopy(model), masks))
+    dense = MaskedDense(copy.deepcopy(model), masks)
+    expected = list(train(case, dense, 5))
+    for seed in range(10):
+        other = MaskedDense(changed(model, seed), masks)
+        found["gradient"] = max(found["gradient"], gradient_difference(gradients(case, other), first_gradients))
+        other = MaskedDense(changed(model, seed), masks)
+        losses = list(train(case, other, 5))
+        found["loss"] = max(found["loss"], *(abs(a - b) for a, b in zip(losses, expected, strict=True)))
+        found["state"] = max(found["state"], state_difference(other.state(), dense.state(), skip))
+        with torch.no_grad():
+            dense.model.eval(), other.model.eval()
+            evaluation = float((dense(inputs) - other(inputs)).abs().max())
+            dense.model.train()
+        for key in ("evaluation", "restored_evaluation"):
+            found[key] = max(found[key], evaluation)
+    return found
+
+
+def changed(model: nn.Module, seed: int) -> nn.Module:
+    """A copy with weights multiplied by 1 + 1e-15 N(0, 1)."""
+    copied = copy.deepcopy(model)
+    source = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in prunable_weights(copied).values():
+            weight.mul_(1 + 1e-15 * torch.randn(weight.shape, generator=source, dtype=weight.dtype))
+    return copied
+
+
+def state_difference(first: dict[str, Tensor], second: dict[str, Tensor], skip: dict[str, Tensor]) -> float:
+    """Largest difference of an entry, except those in `skip`."""
+    nothing = torch.tensor(False)
+    return max(
+        float((tensor - second[name]).double().abs().masked_fill(skip.get(name, nothing), 0.0).max())
+        for name, tensor in first.items()
+    )
 
 
 def multiple_of_chaos(case: Case, model: nn.Module, masks: Masks, num_steps: int) -> float:
@@ -289,26 +335,17 @@ def multiple_of_chaos(case: Case, model: nn.Module, masks: Masks, num_steps: int
     for seed in range(10):
         if divergence <= 10 * chaos:
             break
-        changed = copy.deepcopy(model)
-        source = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for weight in prunable_weights(changed).values():
-                weight *= 1 + 1e-15 * torch.randn(weight.shape, generator=source, dtype=weight.dtype)
-        chaos = max(chaos, abs(list(train(case, MaskedDense(changed, masks), num_steps))[-1] - expected))
+        chaos = max(chaos, abs(list(train(case, MaskedDense(changed(model, seed), masks), num_steps))[-1] - expected))
     return divergence / chaos if chaos else (0.0 if divergence == 0 else float("inf"))
 
 
 def holds(row: Mapping[str, Any]) -> bool:
     """Whether a measured case keeps every promise."""
-    return "reason" in row or bool(
-        row["gradient"] <= 1e-12
-        and row["loss"] <= 1e-10
-        and row["state"] <= 1e-10
-        and row["evaluation"] <= 1e-10
-        and row["restored_evaluation"] <= 1e-10
-        and row["removed_are_zero"]
-        and row.get("multiple_of_chaos", 0.0) <= 10
-    )
+    if "reason" in row:
+        return True
+    itself = row.get("dense_with_itself", {})
+    close = all(row[key] <= max(limit, 10 * itself.get(key, 0.0)) for key, limit in TOLERANCES.items())
+    return close and row["removed_are_zero"] and row.get("multiple_of_chaos", 0.0) <= 10
 
 
 def main() -> None:
@@ -331,8 +368,9 @@ def main() -> None:
     compacted = [row for row in measured if "reason" not in row]
     print(
         f"{len(measured)} cases, {sum(row['collapsed'] for row in compacted)} collapsed, "
-        f"{len(measured) - len(compacted)} not compacted, {sum(not holds(row) for row in measured)} fail; largest "
-        + ", ".join(f"{key} {max(row[key] for row in compacted):.1e}" for key in ("gradient", "loss", "state"))
+        f"{len(measured) - len(compacted)} not compacted, "
+        f"{sum('dense_with_itself' in row for row in compacted)} where rounding decides, {sum(not holds(row) for row in measured)} fail; largest "
+        + ", ".join(f"{key} {max(row[key] for row in compacted):.1e}" for key in TOLERANCES)
     )
     raise SystemExit(any(not holds(row) for row in measured))
 

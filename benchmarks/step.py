@@ -77,9 +77,9 @@ def measure(name: str, pruner: str, exponent: float, arguments: argparse.Namespa
     torch.manual_seed(0)
     model = MODELS[name](input_shape=SHAPE, num_classes=NUM_CLASSES)
     masks = masks_of(model, pruner, exponent, arguments.rounds)
-    start = time.perf_counter()
+    start = time.process_time()
     small = compact(model, masks, SHAPE)
-    compaction_seconds = time.perf_counter() - start
+    compaction_seconds = time.process_time() - start
     assert not isinstance(small, NotCompacted)
     dense = copy.deepcopy(model).train()
     small.model.train()
@@ -88,20 +88,18 @@ def measure(name: str, pruner: str, exponent: float, arguments: argparse.Namespa
         "reference": partial(
             reference_step, dense, removed_weights(dense, masks), build_optimizer(dense.parameters(), TRAINING), x, y
         ),
-        "compact": partial(
-            reference_step, small.model, small.removed_weights(), small.optimizer(TRAINING), x, y
-        ),
+        "compact": partial(reference_step, small.model, small.removed_weights(), small.optimizer(TRAINING), x, y),
     }
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     for repeat in range(arguments.repeats + 1):
         for way, step in ways.items():
             # A short step is taken several times: one alone would measure what the other way left in the caches.
             count = 1 if way == "reference" or not seconds[way] else max(1, min(50, int(0.2 / seconds[way][-1])))
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(count):
                 step()
             if repeat:
-                seconds[way].append((time.perf_counter() - start) / count)
+                seconds[way].append((time.process_time() - start) / count)
     median = {way: statistics.median(times) for way, times in seconds.items()}
     return {
         "model": name,

@@ -75,10 +75,9 @@ class Builder:
     def share(self, name: str, rows: Tensor, columns: Tensor | None = None, mask: Tensor | None = None) -> nn.Parameter:
         """The entries of a full parameter that the small network has, removed ones zero."""
         full = self.tensors[name].detach()
-        values, kept = full[rows], None if mask is None else mask[rows]
-        if columns is not None:
-            values, kept = values[:, columns], None if kept is None else kept[:, columns]
-        values = values.clone() if kept is None else values.masked_fill(~kept, 0.0)
+        values = full[rows] if columns is None else full[rows][:, columns]
+        if mask is not None:
+            values.masked_fill_(~(mask[rows] if columns is None else mask[rows][:, columns]), 0.0)
         return nn.Parameter(values, requires_grad=self.tensors[name].requires_grad)
 
     def slot(self, name: str, index: tuple[Tensor, ...]) -> None:

@@ -4,8 +4,8 @@
     ... train small.model under small.masks, exactly as `model` under `masks` ...
     small.restore_into(model)
 
-Train it with fresh optimizers that treat every entry of a parameter by itself (SGD, Adam, AdamW, RMSprop) and after each
-step set removed weights to zero, as the reference loop does. Why it is exact, and for what: docs/compaction.md.
+Train it with fresh optimizers that treat every entry of a parameter by itself (SGD, Adam, AdamW, RMSprop), and set
+removed weights to zero after each step, as the reference loop does. Why it is exact, and for what: docs/compaction.md.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ class Compacted:
         self.slots: list[Slot] = builder.slots
         """Where each tensor of `model.layers` sits in the full network."""
         self._full_masks = masks
+        self._full_parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
         self._norms = _norms(graph, kept)
         if next(model.parameters()).dtype is torch.float32:
             self.model.to(memory_format=torch.channels_last)
@@ -99,7 +100,7 @@ class Compacted:
         )
 
     def removed_weights(self) -> Removed:
-        """The small network's weights with what the masks remove of them, for the training loop; dense ones left out."""
+        """Weights of `model` with what the masks remove of them, for the training loop; dense ones left out."""
         parameters = dict(self.model.named_parameters())
         return [(parameters[name], ~mask) for name, mask in self.masks.items() if not mask.all()]
 
@@ -109,6 +110,18 @@ class Compacted:
         for group in optimizer.param_groups:
             group["fused"] = True
         return optimizer
+
+    def full_gradients(self) -> dict[str, Tensor]:
+        """After a backward pass: gradients by full name and shape, zero for what is left out or removed."""
+        gradients = {name: torch.zeros_like(parameter) for name, parameter in self._full_parameters.items()}
+        small = dict(self.model.layers.named_parameters())
+        for slot in self.slots:
+            gradient = small[slot.small_name].grad if slot.small_name in small else None
+            if gradient is not None:
+                gradients[slot.full_name][slot.index] = gradient
+        for name, mask in self._full_masks.items():
+            gradients[name].masked_fill_(~mask, 0.0)
+        return gradients
 
     def untracked(self) -> dict[str, Tensor]:
         """Per running statistic of the full network, True for units that nothing reads: they are left as they were."""

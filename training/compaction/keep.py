@@ -4,14 +4,15 @@ Two reasons, and no third:
 
 unread  No path of kept weights leads from the unit to the output. Its value influences nothing and its gradient is
         exactly zero, always.
-zero    The unit is exactly zero in every step of training and in evaluation. What reads it then sees nothing and gets a
-        gradient of zero.
+zero    The unit is exactly zero in every step of training and in evaluation. What reads it then sees nothing and
+        gets a gradient of zero.
 
-That something *stays* zero rests on biases and BatchNorm offsets that are zero now and never get a gradient; that they
-get none rests on activations of exactly zero input (ReLU passes no gradient back there), which rests on those zeros. The
-circle is sound by induction over steps: if all assumed offsets are zero before a step, what is computed here holds in that
-step, so their gradients are zero and they are zero after it, under any optimizer that leaves a zero parameter with a zero
-gradient alone. So all zero offsets are assumed at first, and those that might get a gradient are given up until none is left.
+That something *stays* zero rests on biases and BatchNorm offsets that are zero now and never get a gradient; that
+they get none rests on activations whose input is exactly zero (ReLU passes no gradient back there), which rests on
+those zeros. The circle is sound by induction over steps: if all assumed offsets are zero before a step, what is
+computed here holds in that step, so their gradients are zero and they are zero after it, under any optimizer that leaves a zero
+parameter with a zero gradient alone. So all zero offsets are assumed at first, and those that might get a gradient are
+given up until none is left.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def _give_up_offsets(graph: Graph, zero: Units, device: torch.device) -> bool:
         return silent
 
     silent = _backward(graph, device, silent_in)
-    return any([operation.gradient_is_zero(silent[operation.node]) for operation in graph.operations])
+    given_up = [operation.gradient_is_zero(silent[operation.node]) for operation in graph.operations]
+    return any(given_up)
 
 
 def _backward(graph: Graph, device: torch.device, through: Callable[[Operation, Tensor], list[Tensor]]) -> Units:

@@ -32,7 +32,7 @@ class ConstantBatchNorm(nn.modules.batchnorm._BatchNorm):
     def _check_input_dim(self, input: Tensor) -> None:
         pass
 
-    def forward(self, example: Tensor, num_images: int) -> Tensor:
+    def forward(self, example: Tensor, num_images: int) -> Tensor:  # type: ignore[override]
         """(1, units, ...) to the same, as BatchNorm would give for each of `num_images` copies."""
         per_unit = (1, -1, *[1] * (example.dim() - 2))
         dims = [0, *range(2, example.dim())]
@@ -76,12 +76,12 @@ class _Arranged(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, index: Tensor, back: Tensor) -> Tensor:
-        ctx.save_for_backward(index, back)
+        ctx.save_for_backward(back)
         return _take(inputs, index)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        index, back = ctx.saved_tensors
+        (back,) = ctx.saved_tensors
         return _take(gradient, back), None, None
 
 

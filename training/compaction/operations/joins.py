@@ -1,4 +1,4 @@
-"""Operations that join tensors or rename their units: sums, products, concatenation, flattening, padding, the output."""
+"""Operations that join tensors or rename their units: sums, products, concatenation, flattening, padding."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Sum(Operation):
         return [out, out]
 
     def demand(self, wanted: Tensor, zero_in: list[Tensor]) -> list[Tensor]:
-        """All wanted units of an addend that has half of them: rows of zeros cost less than aligning. Else what it has."""
+        """What an addend has; all that is wanted if it has half of it: rows of zeros cost less than aligning."""
         return [wanted if 2 * int((wanted & ~zero).sum()) >= int(wanted.sum()) else wanted & ~zero for zero in zero_in]
 
     def emit(self, build: Builder, parts: list[Part | None], wanted: Tensor) -> Part | None:
@@ -76,9 +76,7 @@ class Product(Operation):
 class Concatenation(Operation):
     """Tensors side by side along their units."""
 
-    def __init__(
-        self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...], sizes: list[int]
-    ) -> None:
+    def __init__(self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...], sizes: list[int]) -> None:
         super().__init__(node, sources, shape)
         self.sizes = sizes
 
@@ -112,9 +110,7 @@ class Concatenation(Operation):
 class Flatten(Operation):
     """(n, c, h, w) to (n, c h w): a unit becomes one for each position."""
 
-    def __init__(
-        self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...], num_channels: int
-    ) -> None:
+    def __init__(self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...], num_channels: int) -> None:
         super().__init__(node, sources, shape)
         self.num_channels = num_channels
         self.num_positions = shape[0] // num_channels
@@ -168,12 +164,10 @@ class Slice(Operation):
 class PadUnits(Operation):
     """Zero padding of (n, c, h, w), of positions and of units (a shortcut without parameters)."""
 
-    def __init__(
-        self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...], padding: list[int]
-    ) -> None:
+    def __init__(self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...], padding: list[int]) -> None:
         super().__init__(node, sources, shape)
         self.position_padding = padding[:4]
-        before, after = (padding + [0, 0])[4:6] if len(padding) > 4 else (0, 0)
+        before, after = ([*padding, 0, 0])[4:6] if len(padding) > 4 else (0, 0)
         self.inner = slice(before, self.num_units - after)
 
     def zero(self, zero_in: list[Tensor]) -> Tensor:

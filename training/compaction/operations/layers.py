@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
@@ -150,10 +150,10 @@ class BatchNorm(Operation):
         if norm.running_mean is not None and norm.momentum is None:
             raise NotUnderstood(f"{self.name}: BatchNorm that averages its statistics over all steps (momentum=None)")
         size = self.num_units
-        device = norm.weight.device if norm.affine else torch.device("cpu")
-        always = torch.ones(size, dtype=torch.bool, device=device)
+        like = norm.weight if norm.affine else norm.running_mean
+        always = torch.ones(size, dtype=torch.bool, device=None if like is None else like.device)
         self.zero_mean = always if norm.running_mean is None else norm.running_mean == 0
-        self.zero_offset = cast(Tensor, norm.bias.detach() == 0) if norm.affine else always
+        self.zero_offset = norm.bias.detach() == 0 if norm.affine else always
 
     def zero(self, zero_in: list[Tensor]) -> Tensor:
         """Of a zero it makes its offset in train mode; in eval mode also the running mean shows."""
@@ -196,7 +196,6 @@ class BatchNorm(Operation):
             for name in ("running_mean", "running_var"):
                 setattr(new, name, getattr(old, name).detach()[units].clone())
                 build.slot(f"{self.name}.{name}", (units,))
-            new.num_batches_tracked = old.num_batches_tracked.clone()
         arguments = (part.node,) if part.varies else (part.node, build.num_images)
         return Part(build.module(self.name, new, *arguments), units, part.varies, is_fresh=True)
 

@@ -82,24 +82,21 @@ class Unitwise(Operation):
         if self.module is not None:
             module = copy.deepcopy(self.module)
             if hasattr(module, "inplace"):
-                module.inplace = overwrite
+                module.inplace = overwrite  # type: ignore[assignment]
             node = build.module(str(self.node.target), module, part.node)
         elif self.node.target in (torch.relu, F.relu, "relu"):
             node = build.call(torch.relu_ if overwrite else torch.relu, part.node)
         else:
             kwargs = {key: value for key, value in self.node.kwargs.items() if key not in ("input", "inplace")}
             arguments = (part.node, *self.node.args[1:])
-            emit = build.graph.call_method if self.node.op == "call_method" else build.graph.call_function
-            node = emit(self.node.target, arguments, kwargs)
+            node = build.graph.create_node(self.node.op, self.node.target, arguments, kwargs)
         return Part(node, part.units, part.varies)
 
 
 class Dropout(Unitwise):
     """Dropout: draws for the full tensor, so that both networks use one generator alike."""
 
-    def __init__(
-        self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...], module: nn.Dropout
-    ) -> None:
+    def __init__(self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...], module: nn.Dropout) -> None:
         super().__init__(node, sources, shape, _ODD, module)
         self.probability = module.p
 
