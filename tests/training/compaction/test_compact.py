@@ -111,6 +111,23 @@ def test_nothing_is_left_out_of_a_dense_network() -> None:
     torch.testing.assert_close(small.model.eval()(inputs), model.eval()(inputs), rtol=1e-13, atol=1e-13)
 
 
+def test_in_float32_it_computes_the_same_in_channels_last() -> None:
+    torch.manual_seed(0)
+    model = resnet20(input_shape=SHAPE, num_classes=10).train()
+    masks = {name: torch.rand_like(w) < 0.02 for name, w in prunable_weights(model).items()}
+    small = compacted(model, masks)
+    inputs = torch.randn(8, *SHAPE)
+    expected = MaskedDense(model, masks)(inputs)
+    assert small.depends_on_images
+    torch.testing.assert_close(small.model(inputs), expected, rtol=1e-4, atol=1e-5)
+    F.cross_entropy(expected, torch.arange(8)).backward()
+    F.cross_entropy(small.model(inputs), torch.arange(8)).backward()
+    for name, gradient in small.full_gradients().items():
+        weight = dict(model.named_parameters())[name]
+        assert weight.grad is not None
+        torch.testing.assert_close(gradient, weight.grad, rtol=1e-3, atol=1e-4, msg=name)
+
+
 CRITERIA = ["random", "magnitude", "snip", "grasp"]
 
 
