@@ -1,0 +1,291 @@
+"""What is left out, what falls back, what a collapsed network trains, and the way back to the full network."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.compaction_exactness import SHAPE, Case, MaskedDense, masks_of, start_of
+from models.cifar_resnet import resnet20
+from models.convnet import ConvNet
+from pruning.masks import Masks, all_kept
+from pruning.prunable import prunable_weights
+from training.compaction.compact import Compacted, NotCompacted, compact
+from training.config import TrainingConfig
+from training.loop import zero_removed
+
+
+def compacted(model: nn.Module, masks: Masks, shape: tuple[int, ...] = SHAPE) -> Compacted:
+    found = compact(model, masks, shape)
+    assert isinstance(found, Compacted), found
+    return found
+
+
+def two_layers(activation: nn.Module, *, norm: bool = True) -> nn.Sequential:
+    """Three hidden units: the first on a path, the second fed but not read, the third read but not fed."""
+    layers = [nn.Linear(2, 3), *([nn.BatchNorm1d(3)] if norm else []), activation, nn.Linear(3, 2)]
+    model = nn.Sequential(*layers).double()
+    for layer in (model[0], model[-1]):
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return model
+
+
+PATHS = {
+    "first": torch.tensor([[True, False], [True, True], [False, False]]),
+    "last": torch.tensor([[True, False, False], [False, False, True]]),
+}
+
+
+def hidden_units_left(model: nn.Sequential) -> int:
+    masks = {"0.weight": PATHS["first"], f"{len(model) - 1}.weight": PATHS["last"]}
+    found = compacted(model, masks, (2,))
+    return found.facts.num_units_left - 2
+
+
+def test_a_unit_that_nothing_reads_goes_and_so_does_one_that_nothing_feeds_before_relu() -> None:
+    assert hidden_units_left(two_layers(nn.ReLU())) == 1
+    assert hidden_units_left(two_layers(nn.ReLU(), norm=False)) == 1
+    assert hidden_units_left(two_layers(nn.ReLU6())) == 1
+
+
+@pytest.mark.parametrize("activation", [nn.Tanh(), nn.LeakyReLU(), nn.GELU(), nn.SiLU(), nn.Identity()], ids=str)
+def test_an_unfed_unit_stays_where_its_offset_gets_a_gradient_at_zero(activation: nn.Module) -> None:
+    assert hidden_units_left(two_layers(activation)) == 2
+
+
+def test_an_unfed_unit_stays_where_zero_becomes_something_else() -> None:
+    assert hidden_units_left(two_layers(nn.Sigmoid())) == 2
+    for offset in ("0.bias", "1.bias", "1.running_mean"):
+        model = two_layers(nn.ReLU())
+        model.state_dict()[offset][2] = 0.5
+        assert hidden_units_left(model) == 2, offset
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_weights_that_are_left_out_shrink_by_weight_decay_as_in_closed_form(weight_decay: float) -> None:
+    model = two_layers(nn.ReLU())
+    before = copy.deepcopy(model.state_dict())
+    masks = {"0.weight": PATHS["first"], "3.weight": PATHS["last"]}
+    small = compacted(model, masks, (2,))
+    optimizer = torch.optim.SGD(small.model.parameters(), lr=0.1, weight_decay=weight_decay)
+    for _ in range(4):
+        optimizer.zero_grad()
+        F.cross_entropy(small.model(torch.randn(5, 2).double()), torch.tensor([0, 1, 0, 1, 1])).backward()
+        optimizer.step()
+    small.restore_into(model)
+    after, shrunk = model.state_dict(), (1 - 0.1 * weight_decay) ** 4
+    unread, unfed_reader = after["0.weight"][1], after["3.weight"][1, 2]
+    torch.testing.assert_close(unread, before["0.weight"][1] * shrunk, rtol=1e-14, atol=0)
+    torch.testing.assert_close(unfed_reader, before["3.weight"][1, 2] * shrunk, rtol=1e-14, atol=0)
+    assert after["1.running_var"][2] == pytest.approx(0.9**4, rel=1e-14)
+    assert after["1.num_batches_tracked"] == 4
+    assert small.untracked()["1.running_var"].tolist() == [False, True, False]
+    assert after["1.running_var"][1] == before["1.running_var"][1]
+
+
+def test_the_network_is_left_as_it_was() -> None:
+    model = resnet20(input_shape=SHAPE, num_classes=10).train()
+    model.blocks[2].eval()
+    before = copy.deepcopy(model.state_dict())
+    modes = [module.training for module in model.modules()]
+    state = torch.get_rng_state()
+    compacted(model, {name: torch.rand_like(w) < 0.1 for name, w in prunable_weights(model).items()})
+    assert [module.training for module in model.modules()] == modes
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    torch.set_rng_state(state)
+
+
+def test_nothing_is_left_out_of_a_dense_network() -> None:
+    model = ConvNet(input_shape=SHAPE, num_classes=10).double()
+    small = compacted(model, all_kept(prunable_weights(model)))
+    assert small.facts.num_units_left == small.facts.num_units
+    assert small.facts.num_weights_left == small.facts.num_weights_kept
+    assert small.removed_weights() == []
+    inputs = torch.randn(4, *SHAPE).double()
+    torch.testing.assert_close(small.model.eval()(inputs), model.eval()(inputs), rtol=1e-13, atol=1e-13)
+
+
+def test_in_float32_it_computes_the_same_in_channels_last() -> None:
+    torch.manual_seed(0)
+    model = resnet20(input_shape=SHAPE, num_classes=10).train()
+    masks = {name: torch.rand_like(w) < 0.02 for name, w in prunable_weights(model).items()}
+    small = compacted(model, masks)
+    inputs = torch.randn(8, *SHAPE)
+    expected = MaskedDense(model, masks)(inputs)
+    assert small.depends_on_images
+    torch.testing.assert_close(small.model(inputs), expected, rtol=1e-4, atol=1e-5)
+    F.cross_entropy(expected, torch.arange(8)).backward()
+    F.cross_entropy(small.model(inputs), torch.arange(8)).backward()
+    for name, gradient in small.full_gradients().items():
+        weight = dict(model.named_parameters())[name]
+        assert weight.grad is not None
+        torch.testing.assert_close(gradient, weight.grad, rtol=1e-3, atol=1e-4, msg=name)
+
+
+CRITERIA = ["random", "magnitude", "snip", "grasp"]
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_a_collapsed_network_trains_without_images_as_masked_dense_does_with_them(criterion: str) -> None:
+    case = Case("resnet20", criterion, 4.5)
+    model = start_of(case)
+    masks = masks_of(case, model)
+    small = compacted(model, masks)
+    assert not small.depends_on_images
+    dense = MaskedDense(copy.deepcopy(model), masks)
+    steps = torch.optim.SGD(small.model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2)
+    oracle = torch.optim.SGD(dense.model.parameters(), lr=0.1, momentum=0.9, weight_decay=1e-2)
+    for step, batch in enumerate((12, 5, 12)):
+        labels = torch.randint(10, (batch,), generator=torch.Generator().manual_seed(step))
+        losses = []
+        for network, inputs, optimizer in (
+            (small.model, torch.empty(batch, 0, dtype=torch.float64), steps),
+            (dense, torch.randn(batch, *SHAPE, dtype=torch.float64), oracle),
+        ):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(network(inputs), labels)  # type: ignore[operator]
+            loss.backward()
+            optimizer.step()
+            zero_removed(small.removed_weights())
+            losses.append(loss.item())
+        assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+    small.restore_into(model)
+    skip = small.untracked()
+    for name, tensor in dense.state().items():
+        wrong = (model.state_dict()[name] - tensor).abs() > 1e-10
+        assert not (wrong & ~skip.get(name, torch.tensor(False))).any(), name
+
+
+def test_a_collapsed_network_keeps_only_what_gets_a_gradient() -> None:
+    model = ConvNet(input_shape=SHAPE, num_classes=10).double()
+    masks = all_kept(prunable_weights(model))
+    masks["features.4.weight"] = torch.zeros_like(masks["features.4.weight"])
+    small = compacted(model, masks)
+    assert not small.depends_on_images
+    assert {name for name, _ in small.model.layers.named_parameters()} == {"classifier.bias"}
+
+
+def test_dropout_draws_as_in_the_full_network() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(12, 40), nn.ReLU(), nn.Dropout(0.4), nn.Linear(40, 30), nn.Dropout(), nn.Linear(30, 3)
+    ).double()
+    masks = {name: torch.rand(w.shape) < 0.05 for name, w in prunable_weights(model).items()}
+    small = compacted(model, masks, (3, 2, 2))
+    assert small.facts.num_units_left < 60
+    inputs = torch.randn(6, 3, 2, 2).double()
+    torch.manual_seed(4)
+    expected = MaskedDense(model, masks)(inputs)
+    torch.manual_seed(4)
+    torch.testing.assert_close(small.model(inputs), expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["momentum", "sgd", "adam"])
+def test_its_own_optimizer_takes_the_reference_optimizers_steps(name: str) -> None:
+    case = Case("resnet20", "snip", 1.5)
+    model = start_of(case)
+    masks = masks_of(case, model)
+    config = TrainingConfig(epochs=1, optimizer=name, lr=0.01, weight_decay=1e-3)
+    states: list[Any] = []
+    for fused in (True, False):
+        small = compacted(model, masks)
+        optimizer = small.optimizer(config)
+        if not fused:
+            for group in optimizer.param_groups:
+                group["fused"] = False
+        for seed in range(3):
+            inputs = torch.randn(8, *SHAPE, generator=torch.Generator().manual_seed(seed)).double()
+            optimizer.zero_grad()
+            F.cross_entropy(small.model(inputs), torch.arange(8)).backward()
+            optimizer.step()
+            zero_removed(small.removed_weights())
+        full = copy.deepcopy(model)
+        small.restore_into(full)
+        states.append(full.state_dict())
+    for key, tensor in states[0].items():
+        torch.testing.assert_close(tensor, states[1][key], rtol=1e-10, atol=1e-12)
+
+
+class Shared(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.layer(torch.relu(self.layer(x)))))
+
+
+class ByMode(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.layer(x)
+        return self.last(torch.relu(hidden) if self.training else hidden)
+
+
+class Branching(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.layer(x) if x.sum() > 0 else x)
+
+
+class Overwriting(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.layer(x)
+        return self.last(F.relu(hidden, inplace=True) + hidden)
+
+
+class Unknown(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.cumsum(self.layer(x), 1))
+
+
+class RandomFunction(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.dropout(self.layer(x)))
+
+
+def normalised() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2))
+
+
+def hooked() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    model[0].register_forward_hook(lambda module, inputs, output: output * 2)
+    return model
+
+
+def tied() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2))
+    model[1].weight = model[0].weight
+    return model
+
+
+def cumulative() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, momentum=None), nn.Linear(4, 2))
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (Shared, "layer is called more than once"),
+        (ByMode, "computes differently in train and in eval mode"),
+        (Branching, "torch.fx cannot trace Branching"),
+        (Overwriting, "overwrites a tensor that is read elsewhere"),
+        (Unknown, "cumsum"),
+        (RandomFunction, "dropout"),
+        (normalised, "1 is a LayerNorm"),
+        (hooked, "0 has hooks"),
+        (tied, "1.weight and 0.weight are one parameter"),
+        (cumulative, "momentum=None"),
+    ],
+)
+def test_what_is_not_understood_falls_back_and_says_why(build: Any, reason: str) -> None:
+    model = build()
+    found = compact(model, all_kept(prunable_weights(model)), (4,))
+    assert isinstance(found, NotCompacted)
+    assert reason in found.reason
