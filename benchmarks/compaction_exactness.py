@@ -45,7 +45,7 @@ from pruning.scoring import prune_at_once, score_network
 from training.build import build_criterion
 from training.compaction.compact import Compacted, NotCompacted, compact
 from training.config import PrunerConfig
-from training.loop import zero_removed
+from training.masking import zero_removed
 
 SHAPE, NUM_CLASSES, BATCH = (3, 16, 16), 10, 12
 

@@ -38,7 +38,7 @@ from pruning.scoring import prune_at_once, score_network
 from training.build import build_criterion
 from training.compaction.compact import NotCompacted, compact
 from training.config import PrunerConfig, TrainingConfig
-from training.loop import Removed, removed_weights, zero_removed
+from training.masking import Removed, removed_weights, zero_removed
 from training.optimizer import build_optimizer
 
 SHAPE, NUM_CLASSES = (3, 32, 32), 100

@@ -44,6 +44,10 @@ Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or hos
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where trials run; auto takes a GPU if there is one.")
 ]
+Engine = Annotated[
+    Literal["compact", "reference"],
+    typer.Option(help="compact trains the small network that pruning leaves; reference masks the full one."),
+]
 GpusPerTrial = Annotated[
     float | None,
     typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
@@ -103,6 +107,7 @@ def run(
     slots: Slots = CORES,
     address: Address = "local",
     device: Device = "auto",
+    engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
     checkpoint_every: CheckpointEvery = 300.0,
@@ -117,6 +122,7 @@ def run(
         address=address,
         slots=slots,
         device=device,
+        engine=engine,
         gpus_per_trial=gpus_per_trial,
         max_attempts=max_attempts,
         checkpoint_seconds=checkpoint_every,
@@ -131,6 +137,7 @@ def resume(
     slots: Slots = CORES,
     address: Address = "local",
     device: Device = "auto",
+    engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
     checkpoint_every: CheckpointEvery = 300.0,
@@ -145,6 +152,7 @@ def resume(
         address=address,
         slots=slots,
         device=device,
+        engine=engine,
         gpus_per_trial=gpus_per_trial,
         max_attempts=max_attempts,
         checkpoint_seconds=checkpoint_every,

@@ -45,6 +45,7 @@ class RunSettings:
     device: str = "auto"
     max_attempts: int = 3
     """Crashes of its process after which a trial is given up."""
+    engine: str = "compact"
     save_masks: bool = False
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Between checkpoints of a long trial."""
@@ -118,6 +119,7 @@ class CohortRunner:
         self._user_code.make_importable()
         self._context = CohortContext(
             self._settings.device,
+            engine=self._settings.engine,
             save_masks=self._settings.save_masks,
             shelf=self._store,
             checkpoint_seconds=self._settings.checkpoint_seconds,

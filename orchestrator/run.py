@@ -51,6 +51,7 @@ class RunOptions:
     address: str = "local"
     slots: int = 1
     device: str = "auto"
+    engine: str = "compact"
     gpus_per_trial: float | None = None
     max_attempts: int = 3
     retry_failed: bool = False
@@ -135,6 +136,7 @@ def _run_once(
         user_folder=str(file.folder),
         device=options.device,
         max_attempts=options.max_attempts,
+        engine=options.engine,
         save_masks=file.sweep.save_masks,
         checkpoint_seconds=options.checkpoint_seconds,
         data_root=options.data_root,

@@ -42,15 +42,19 @@ class CohortContext:
         self,
         device: str = "auto",
         *,
+        engine: str = "compact",
         save_masks: bool = False,
         data_root: str | None = None,
         shelf: Shelf | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
-        """With a `shelf`, trials write a checkpoint every so many seconds and go on from it."""
+        """`engine` is what trains where it can (`training.engines`).
+
+        With a `shelf`, trials write a checkpoint every so many seconds and go on from it.
+        """
         self.save_masks = save_masks
         self._data_root = data_root
-        self.device, self.execution = prepare_device(device)
+        self.device, self.execution = prepare_device(device, engine)
         self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+ENGINES = ("compact", "reference")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionClass:
@@ -17,16 +19,19 @@ class ExecutionClass:
     dtype: str
     """Precision of training: "float32", or "bf16" (autocast)."""
     engine: str
-    """"reference": dense tensors, masked after every step."""
+    """"reference": dense tensors, masked after every step; "compact": the small network that is left."""
     threads: int
 
 
-def prepare_device(requested: str = "auto") -> tuple[torch.device, ExecutionClass]:
+def prepare_device(requested: str = "auto", engine: str = "reference") -> tuple[torch.device, ExecutionClass]:
     """The device for this process and its execution class. Call once, before any work.
 
     `requested` is "auto" (a GPU where there is one), "cpu" or "cuda". One thread a trial: sparse networks gain
-    nothing from more (measured 1.7x slower), and sums then have one order. Raises ValueError for "cuda" without one.
+    nothing from more (measured 1.7x slower), and sums then have one order. Raises ValueError for "cuda" without one and
+    for an unknown engine.
     """
+    if engine not in ENGINES:
+        raise ValueError(f"engine {engine!r}: expected one of {', '.join(ENGINES)}")
     if requested not in ("auto", "cpu", "cuda"):
         raise ValueError(f"device {requested!r}: expected 'auto', 'cpu' or 'cuda'")
     if requested == "cuda" and not torch.cuda.is_available():
@@ -38,4 +43,4 @@ def prepare_device(requested: str = "auto") -> tuple[torch.device, ExecutionClas
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
     device = torch.device("cuda" if use_gpu else "cpu")
-    return device, ExecutionClass(device=device.type, dtype="float32", engine="reference", threads=1)
+    return device, ExecutionClass(device=device.type, dtype="float32", engine=engine, threads=1)

@@ -21,6 +21,7 @@ from training.build import build_criterion
 from training.config import DENSE_PRUNER, TrialConfig
 from training.context import CohortContext, build_network
 from training.datasets.contract import Dataset
+from training.engines import trainee
 from training.levels import Stretch, round_schedule, stretches
 from training.loop import State, Training, steps_per_epoch, untrained
 from training.moving_masks import MovingMasks
@@ -50,6 +51,7 @@ class Journey:
         self.rounds: list[Round] = []
         self.layers: list[LayerRecord] = []
         self.is_connected: bool | None = None
+        self.engine, self.fallback = "reference", ""
         self._context.snapshots.start_clock()
         self._take_up()
 
@@ -63,9 +65,12 @@ class Journey:
         """Train to the end of `stretch`, from its start or from where it was left."""
         if stretch.density is not None and stretch.stop_step == 0:
             return  # pruned as initialised
+        chosen = trainee(
+            self.model, self.masks, self._dataset.input_shape, self._config, self._context.execution.engine
+        )
+        self.engine, self.fallback = chosen.engine, chosen.fallback
         self._training = training = Training(
-            self.model,
-            self.masks,
+            chosen,
             self._dataset,
             self._config.training,
             self._config.seeds.data,
@@ -83,8 +88,8 @@ class Journey:
             self.epochs.append(record)
             if self._context.snapshots.is_due():
                 self._save()
-        self.masks = training.masks
         if self._moving is not None and stretch.level:
+            self.masks = self._moving.masks
             self._describe(Pruned(masks=self.masks, scores={}, rounds=self._moving.rounds))
         if self._config.levels.pre_epochs:
             self._start = training.state()
@@ -97,7 +102,8 @@ class Journey:
         assert stretch.density is not None, "the last stretch ends with the trial"
         is_last = self._number == len(self._course) - 2
         if self._moving is not None:
-            self.masks = self._moving.start(self.model)
+            self._moving.start(self.model)
+            self.masks = self._moving.masks
         else:
             earlier = self._course[self._number - 1].density if self._number else None
             pruned = prune_model(
@@ -149,7 +155,7 @@ class Journey:
         assert self._training is not None
         return Snapshot(
             stretch=self._number,
-            masks=self._training.masks,
+            masks=self._moving.masks if self._moving else self.masks,
             training=self._training.state(),
             rewind=self._rewind,
             epochs=list(self.epochs),
@@ -177,7 +183,9 @@ class Journey:
         self.masks, self.epochs, self.rounds = dict(found.masks), list(found.epochs), list(found.rounds)
         self.layers, self.is_connected = list(found.layers), found.is_connected
         if self._moving is not None:
-            self._moving.rounds = list(found.rounds)
+            self._moving.rounds, self._moving.masks = list(found.rounds), self.masks
+        if self._number and self._config.levels.pre_epochs == 0 and self._config.pruner.ablation == "reinitialise":
+            self.model = build_network(self._config, self._context, purpose="reinitialise")
 
 
 def history(config: TrialConfig, course: list[Stretch], number: int) -> str:

@@ -1,7 +1,6 @@
-"""The reference training loop: dense tensors, masked once after every step.
+"""The training loop: epochs of a recipe over whatever an engine gives it to train.
 
-Masking after the step gives the same weights as masking in every forward pass (a removed weight is zero whenever it is
-read) at the price of one pass over the weights. This loop is the oracle for every faster engine.
+With the reference engine, dense tensors masked once after every step, it is the oracle for every faster one.
 """
 
 from __future__ import annotations
@@ -15,12 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruning.masks import Masks
-from pruning.prunable import prunable_weights
 from training.config import PRECISIONS, TrainingConfig
 from training.datasets.contract import Dataset
+from training.datasets.labels_only import without_images
+from training.engines import Trainee, masked_dense
 from training.evaluate import evaluate
+from training.masking import clip_gradients, removed_weights, zero_removed
 from training.moving_masks import MovingMasks
-from training.optimizer import build_optimizer, learning_rate
+from training.optimizer import learning_rate
 from training.record import EpochRecord
 from training.seeds import derive_seed, generator, global_seed
 from training.state import (
@@ -32,15 +33,12 @@ from training.state import (
     optimizer_state,
 )
 
-Removed = list[tuple[nn.Parameter, Tensor]]
-"""Weights, each with a boolean tensor of its shape: True is removed."""
-
 State = tuple[Mapping[str, Tensor], Mapping[str, Any]]
 """What a checkpoint holds: tensors by name, and facts that JSON can hold."""
 
 
 class Training:
-    """A network in training under masks. It can stop after any step, be put aside, and be taken up again.
+    """A network in training. It can stop after any step, be put aside, and be taken up again.
 
     The clock counts the steps of the recipe. The order of examples in an epoch depends on (order_seed, epoch) alone,
     and so do dropout and augmentation: all pruners of a seed see the same batches, and a clock that is turned back sees
@@ -49,8 +47,7 @@ class Training:
 
     def __init__(
         self,
-        model: nn.Module,
-        masks: Masks,
+        trainee: Trainee,
         dataset: Dataset,
         config: TrainingConfig,
         order_seed: int,
@@ -58,23 +55,22 @@ class Training:
         level: int = 1,
         moving: MovingMasks | None = None,
     ) -> None:
-        """`level` prunings lie behind; `moving` are masks that change while the network trains.
+        """`level` prunings lie behind; `moving` are masks that change while the network, a full one, trains.
 
         Raises ValueError for an option that is unknown or that the data set cannot serve.
         """
         if config.precision not in PRECISIONS:
             raise ValueError(f"precision {config.precision!r}: expected one of {', '.join(PRECISIONS)}")
-        self.model = model
-        self.masks = masks
+        self.model = trainee.model
         self.step = 0
         """Steps of the recipe that lie behind."""
         self.steps_per_epoch = steps_per_epoch(dataset, config)
-        self._dataset, self._config, self._order_seed = dataset, config, order_seed
+        self._dataset = dataset if trainee.depends_on_images else without_images(dataset)
+        self._config, self._order_seed = config, order_seed
         self._level, self._moving = level, moving
         self._device = dataset.train.labels.device
-        self._removed = removed_weights(model, masks)
+        self._removed, self._optimizer = trainee.removed, trainee.optimizer
         zero_removed(self._removed)
-        self._optimizer = build_optimizer(model.parameters(), config)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         self._num_seen = 0
         self._noise: State | None = None
@@ -167,16 +163,19 @@ class Training:
             self._optimizer.step()
             zero_removed(self._removed)
         if moving is not None:
-            self.masks = moving.move(self.model, self.masks, self._optimizer, self.step + 1)
-            self._removed = removed_weights(self.model, self.masks)
+            moving.move(self.model, self._optimizer, self.step + 1)
+            self._removed = removed_weights(self.model, moving.masks)
             zero_removed(self._removed)
 
 
 def train(
     model: nn.Module, masks: Masks, dataset: Dataset, config: TrainingConfig, order_seed: int
 ) -> Iterator[EpochRecord]:
-    """Train `model` in place under `masks` by the whole recipe: one record an epoch, or one of epoch 0 without any."""
-    training = Training(model, masks, dataset, config, order_seed)
+    """Train `model` in place under `masks` by the whole recipe, with the reference engine.
+
+    One record an epoch, or one of epoch 0 without any.
+    """
+    training = Training(masked_dense(model, masks, config), dataset, config, order_seed)
     if config.epochs == 0:
         yield untrained(model, dataset, config)
     yield from training.run(config.epochs * training.steps_per_epoch)
@@ -214,27 +213,3 @@ def training_loss(model: nn.Module, images: Tensor, labels: Tensor, config: Trai
     """
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
         return F.cross_entropy(model(images), labels, label_smoothing=config.label_smoothing)
-
-
-def clip_gradients(model: nn.Module, removed: Removed, max_norm: float) -> None:
-    """Scale all gradients so that their Euclidean norm together is at most `max_norm`.
-
-    A removed weight has a gradient too, often a large one, that trains nothing: it must not shrink the others'.
-    """
-    for weight, gone in removed:
-        if weight.grad is not None:
-            weight.grad.masked_fill_(gone, 0.0)
-    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-
-
-def removed_weights(model: nn.Module, masks: Masks) -> Removed:
-    """The prunable weights of `model` with what `masks` removes of them; layers that lose nothing are left out."""
-    pairs = ((weight, ~masks[name]) for name, weight in prunable_weights(model).items())
-    return [(weight, removed) for weight, removed in pairs if removed.any()]
-
-
-@torch.no_grad()
-def zero_removed(removed: Removed) -> None:
-    """Set removed weights to zero, also where an overflowing step made them infinite or NaN."""
-    for weight, gone in removed:
-        weight.masked_fill_(gone, 0.0)

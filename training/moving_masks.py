@@ -22,22 +22,24 @@ class MovingMasks:
         self._pruner, self._density, self._num_steps, self._seed = pruner, density, num_steps, seed
         self.replaces_step = pruner.replaces_step
         """Whether masks change instead of the optimizer's step."""
+        self.masks: Masks = {}
+        """The masks now; empty before `start`."""
         self.rounds: list[Round] = []
         """One for every change: how many weights were dropped, by magnitude."""
 
-    def start(self, model: nn.Module) -> Masks:
-        """The masks that training starts with."""
+    def start(self, model: nn.Module) -> None:
+        """Set the masks that training starts with."""
         weights = prunable_weights(model)
         device = next(iter(weights.values())).device
-        return self._pruner.start(weights, self._density, generator(self._seed, "moving masks", device))
+        self.masks = self._pruner.start(weights, self._density, generator(self._seed, "moving masks", device))
 
     def is_due(self, step: int) -> bool:
         """Whether masks change with step `step`, 1 being the first."""
         return self._pruner.is_due(Moment(step=step, num_steps=self._num_steps))
 
     @torch.no_grad()
-    def move(self, model: nn.Module, masks: Masks, optimizer: torch.optim.Optimizer, step: int) -> Masks:
-        """The next masks, after `step`'s gradients. What returns has no memory: weight and optimizer state are zero."""
+    def move(self, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Change the masks after `step`'s gradients. What returns has no memory: its optimizer state is zero."""
         weights = prunable_weights(model)
         gradients = {
             name: torch.zeros_like(weight) if weight.grad is None else weight.grad for name, weight in weights.items()
@@ -45,14 +47,14 @@ class MovingMasks:
         moment = Moment(step=step, num_steps=self._num_steps)
         device = next(iter(weights.values())).device
         source = generator(self._seed, f"moving masks/{step}", device)
-        moved = self._pruner.update(weights, gradients, masks, self._density, moment, source)
+        moved = self._pruner.update(weights, gradients, self.masks, self._density, moment, source)
         for name, weight in weights.items():
-            grown = moved[name] & ~masks[name]
+            grown = moved[name] & ~self.masks[name]
             for memory in optimizer.state.get(weight, {}).values():
                 if isinstance(memory, Tensor) and memory.shape == weight.shape:
                     memory.masked_fill_(grown, 0.0)
-        self.rounds.append(_round(len(self.rounds) + 1, weights, masks, moved))
-        return moved
+        self.rounds.append(_round(len(self.rounds) + 1, weights, self.masks, moved))
+        self.masks = moved
 
 
 def _round(number: int, weights: Mapping[str, Tensor], before: Masks, after: Masks) -> Round:

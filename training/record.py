@@ -127,6 +127,8 @@ class TrialRecord:
 
     config: TrialConfig
     execution: ExecutionClass
+    fallback: str = ""
+    """Why another engine than the one asked for trained; "" where none did."""
     error: TrialError | None = None
     """None exactly if the trial completed."""
     data_hash: str | None = None

@@ -41,11 +41,11 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str,
     for name, tensor in tensors.items():
         if name.startswith(OPTIMIZER):
             place, key = name.removeprefix(OPTIMIZER).split("/", 1)
-            by_parameter.setdefault(int(place), {})[key] = tensor.detach().clone()
+            by_parameter.setdefault(int(place), {})[key] = tensor.detach()
     optimizer.state.clear()
     for number, parameter in enumerate(_parameters(optimizer)):
         if number in by_parameter:
-            optimizer.state[parameter] = by_parameter[number]
+            optimizer.state[parameter] = {key: _as_laid_out(of, parameter) for key, of in by_parameter[number].items()}
 
 
 def noise_state(device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -69,6 +69,13 @@ def load_noise_state(device: torch.device, tensors: Mapping[str, Tensor], facts:
     random.setstate((version, tuple(internal), gauss))
     kind, keys, position, has_gauss, cached = facts["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))  # noqa: NPY002
+
+
+def _as_laid_out(tensor: Tensor, parameter: nn.Parameter) -> Tensor:
+    """A copy in the parameter's memory layout: fused optimizers walk through both side by side."""
+    if tensor.shape != parameter.shape:
+        return tensor.clone()
+    return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> Iterator[nn.Parameter]:

@@ -6,6 +6,7 @@ A trial that raises becomes a failed record in `run_cohort`; `run_trial` lets th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from pruning.packing import pack
 from training.config import TrialConfig
@@ -52,7 +53,8 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
                 journey.prune(stretch)
     return TrialRecord(
         config=config,
-        execution=context.execution_of(config),
+        execution=replace(context.execution_of(config), engine=journey.engine),
+        fallback=journey.fallback,
         data_hash=dataset.content_hash,
         num_train=len(dataset.train),
         num_test=len(dataset.test),

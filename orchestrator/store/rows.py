@@ -86,6 +86,7 @@ def attempt_rows(
             | _measured_columns(record)
             | {f"{phase}_seconds": seconds for phase, seconds in record.seconds.items()}
             | asdict(record.execution)
+            | {"engine_fallback": record.fallback or None}
             | asdict(provenance)
             | {
                 "host": socket.gethostname(),

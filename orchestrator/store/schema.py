@@ -105,6 +105,7 @@ TRIALS = pa.schema(
         ("device", pa.string()),
         ("dtype", pa.string()),
         ("engine", pa.string()),
+        ("engine_fallback", pa.string()),  # why it is not the engine that was asked for; null where it is
         ("threads", pa.int64()),
         ("host", pa.string()),
         ("finished_at", pa.timestamp("us", tz="UTC")),  # for people; never decides which row wins

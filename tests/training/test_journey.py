@@ -26,6 +26,7 @@ from training.config import (
     TrialConfig,
 )
 from training.context import CohortContext, build_network
+from training.engines import masked_dense
 from training.loop import Training
 from training.record import TrialRecord
 from training.snapshots import Snapshots
@@ -258,7 +259,9 @@ def test_rewinding_restores_weights_statistics_and_optimizer(monkeypatch: pytest
     plain = context()
     model = build_network(IMP, plain)
     dense = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable_weights(model).items()}
-    training = Training(model, dense, plain.dataset(IMP.dataset), IMP.training, IMP.seeds.data)
+    training = Training(
+        masked_dense(model, dense, IMP.training), plain.dataset(IMP.dataset), IMP.training, IMP.seeds.data
+    )
     list(training.run(5))
     expected = training.state()[0]
     assert len(states) == 3
@@ -290,7 +293,8 @@ def test_magnitude_after_training_keeps_the_largest_trained_weights() -> None:
     plain = context()
     model = build_network(config, plain)
     dense = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable_weights(model).items()}
-    list(Training(model, dense, plain.dataset(config.dataset), config.training, config.seeds.data).run(27))
+    trainee = masked_dense(model, dense, config.training)
+    list(Training(trainee, plain.dataset(config.dataset), config.training, config.seeds.data).run(27))
     trained = torch.cat([weight.detach().abs().flatten() for weight in prunable_weights(model).values()])
     kept = torch.cat([unpack(one.bits, tuple(one.shape)).flatten() for one in record.masks])
     assert kept.sum() == round(len(kept) * 0.2)
@@ -311,8 +315,10 @@ def test_moving_masks_keep_their_promises(monkeypatch: pytest.MonkeyPatch) -> No
     moved = []
     move = loop.MovingMasks.move
 
-    def watching(self, network, masks, optimizer, step):  # type: ignore[no-untyped-def]
-        after = move(self, network, masks, optimizer, step)
+    def watching(self, network, optimizer, step):  # type: ignore[no-untyped-def]
+        masks = self.masks
+        move(self, network, optimizer, step)
+        after = self.masks
         model[:] = [network]
         for name, weight in prunable_weights(network).items():
             grown = after[name] & ~masks[name]
@@ -320,7 +326,6 @@ def test_moving_masks_keep_their_promises(monkeypatch: pytest.MonkeyPatch) -> No
             assert not weight[grown].any()
             assert not optimizer.state[weight]["momentum_buffer"][grown].any()
             assert after[name].sum() == masks[name].sum()
-        return after
 
     monkeypatch.setattr(loop.MovingMasks, "move", watching)
     record = run_trial(RIGL, context())

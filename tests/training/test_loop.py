@@ -18,8 +18,10 @@ from pruning.prunable import prunable_weights
 from training.config import OPTIMIZERS, TrainingConfig
 from training.datasets.augment import Augmentation
 from training.datasets.contract import Dataset, Split
+from training.engines import masked_dense
 from training.evaluate import evaluate
-from training.loop import Training, clip_gradients, removed_weights, train, training_loss, zero_removed
+from training.loop import Training, train, training_loss
+from training.masking import clip_gradients, removed_weights, zero_removed
 from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord
 from training.seeds import derive_seed, generator
@@ -60,7 +62,7 @@ def test_removed_weights_are_exactly_zero_after_every_step(optimizer: str) -> No
     model, data = network(), dataset()
     masks = random_masks(model)
     config = TrainingConfig(epochs=1, optimizer=optimizer, lr=0.05, weight_decay=1e-2, batch_size=10)
-    training = Training(model, masks, data, config, order_seed=0)
+    training = Training(masked_dense(model, masks, config), data, config, order_seed=0)
     num_checked = 0
 
     def check() -> None:

@@ -24,7 +24,7 @@ from training.compaction.keep import Kept, find_kept
 from training.compaction.operations.contract import NotUnderstood
 from training.compaction.operations.layers import BatchNorm
 from training.config import TrainingConfig
-from training.loop import Removed
+from training.masking import Removed
 from training.optimizer import build_optimizer
 
 

@@ -17,7 +17,7 @@ from pruning.masks import Masks, all_kept
 from pruning.prunable import prunable_weights
 from training.compaction.compact import Compacted, NotCompacted, compact
 from training.config import TrainingConfig
-from training.loop import zero_removed
+from training.masking import zero_removed
 
 
 def compacted(model: nn.Module, masks: Masks, shape: tuple[int, ...] = SHAPE) -> Compacted:

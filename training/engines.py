@@ -1,0 +1,81 @@
+"""How a masked network is trained: as it is, or as the small network that is left of it.
+
+The one place where the reference path and the fast path differ. Both give the same training, to rounding
+(docs/compaction.md); which one a trial takes depends on its configuration and on the engine asked for, never on a
+measurement, and is recorded with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from pruning.dynamic.contract import is_dynamic
+from pruning.masks import Masks
+from training.build import build_criterion
+from training.compaction.compact import NotCompacted, compact
+from training.config import DENSE_PRUNER, TrainingConfig, TrialConfig
+from training.masking import Removed, removed_weights
+from training.optimizer import build_optimizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainee:
+    """What the training loop steps and measures."""
+
+    model: nn.Module
+    removed: Removed
+    """Weights of `model` that are set to zero after every step."""
+    optimizer: torch.optim.Optimizer
+    engine: str = "reference"
+    """"reference": dense tensors, masked after every step; "compact": the small network."""
+    fallback: str = ""
+    """Why the reference engine trains although the compact one was asked for."""
+    depends_on_images: bool = True
+    """False for a collapsed network: its logits are those of a constant, and only the labels of a batch matter."""
+
+
+def masked_dense(model: nn.Module, masks: Masks, config: TrainingConfig, *, fallback: str = "") -> Trainee:
+    """`model` itself: the oracle for every faster engine."""
+    return Trainee(
+        model=model,
+        removed=removed_weights(model, masks),
+        optimizer=build_optimizer(model.parameters(), config),
+        fallback=fallback,
+    )
+
+
+def trainee(
+    model: nn.Module, masks: Masks, input_shape: tuple[int, int, int], config: TrialConfig, engine: str
+) -> Trainee:
+    """What is trained in place of `model` under `masks`.
+
+    `model` is left untouched by the compact engine: it holds the initial weights, not the trained ones.
+    """
+    if engine == "reference":
+        return masked_dense(model, masks, config.training)
+    if reason := needs_the_full_network(config):
+        return masked_dense(model, masks, config.training, fallback=reason)
+    small = compact(model, masks, input_shape)
+    if isinstance(small, NotCompacted):
+        return masked_dense(model, masks, config.training, fallback=small.reason)
+    return Trainee(
+        model=small.model,
+        removed=small.removed_weights(),
+        optimizer=small.optimizer(config.training),
+        engine="compact",
+        depends_on_images=small.depends_on_images,
+    )
+
+
+def needs_the_full_network(config: TrialConfig) -> str:
+    """Why a trial cannot be trained on the small network; "" where it can."""
+    if config.levels.pre_epochs:
+        return "pruned after training"
+    if config.pruner.name != DENSE_PRUNER and is_dynamic(build_criterion(config.pruner)):
+        return "masks change during training"
+    if config.pruner.prunable != "weights":
+        return f"prunable are {config.pruner.prunable}"
+    return ""
