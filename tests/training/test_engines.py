@@ -55,8 +55,8 @@ def test_both_engines_give_the_same_trial_to_rounding(recipe: str, pruner: str, 
     assert (compact.layers, compact.rounds) == (reference.layers, reference.rounds)
     for one, other in zip(compact.epochs, reference.epochs, strict=True):
         assert one.lr == other.lr
-        # float32, 9 steps an epoch: rounding differs, and grows from step to step. With a small epsilon RMSprop and Adam
-        # would take whole steps along gradients of rounding noise.
+        # float32, 9 steps an epoch: rounding differs, and grows from step to step. With a small epsilon RMSprop would
+        # take whole steps along gradients of rounding noise.
         assert one.train_loss == pytest.approx(other.train_loss, rel=1e-4)
         assert one.test_loss == pytest.approx(other.test_loss, rel=1e-3)
 
