@@ -57,12 +57,17 @@ def slot_scores(score: Tensor, num_slots: int) -> Tensor:
 
     A convolution in groups has fewer inputs in its weight than it has slots: its outputs read a block of them each.
     Raises ValueError where the slots are no multiple of the weight's inputs.
-    Of a transposed convolution give `score.transpose(0, 1)`: its inputs come first.
     """
     if num_slots % score.shape[1]:
         raise ValueError(f"a weight of {score.shape[1]} inputs does not read {num_slots} slots")
     blocks = score.unflatten(0, (num_slots // score.shape[1], -1))
     return blocks.sum([1, *range(3, blocks.dim())], dtype=torch.float64).flatten()
+
+
+def outputs_first(score: Tensor, num_units: int) -> Tensor:
+    """A transposed convolution's (inputs, outputs / groups, ...) score as that of the convolution it transposes."""
+    num_groups = num_units // score.shape[1]
+    return score.unflatten(0, (num_groups, -1)).transpose(1, 2).flatten(0, 1)
 
 
 def group_scores(scores: Scores, groups: UnitGroups) -> tuple[Tensor, Tensor]:
@@ -71,9 +76,10 @@ def group_scores(scores: Scores, groups: UnitGroups) -> tuple[Tensor, Tensor]:
     out_of = torch.zeros_like(into)
     for name, score in scores.items():
         if name in groups.of_units:
-            slots = groups.of_slots[name]
-            into.index_add_(0, groups.of_units[name], unit_scores(score))
-            out_of.index_add_(0, slots, slot_scores(score, len(slots)))
+            units, slots = groups.of_units[name], groups.of_slots[name]
+            ordered = outputs_first(score, len(units)) if name in groups.inputs_first else score
+            into.index_add_(0, units, unit_scores(ordered))
+            out_of.index_add_(0, slots, slot_scores(ordered, len(slots)))
     return into, out_of
 
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from pruning.connectivity import _replace_pooling_and_normalisation
 from pruning.linear_view import to_linear_view
-from pruning.prunable import PRUNABLE_LAYERS
+from pruning.prunable import PRUNABLE_LAYERS, TRANSPOSED_LAYERS
 from pruning.wiring import Layer, _groups, _replaced
 
 IMAGES_AT_ONCE = 8
@@ -49,6 +49,8 @@ class UnitGroups:
     is_closed: Tensor
     """(groups,): False where flow also comes from the network's input, leaves by its output, is read by no slot or
     passes something that cannot be followed: a weight read other than by its layer, a function of zero that is not."""
+    inputs_first: frozenset[str] = frozenset()
+    """Weights of transposed convolutions: (inputs, outputs / groups, ...)."""
 
 
 @torch.no_grad()
@@ -73,8 +75,10 @@ def unit_groups(model: nn.Module, input_shape: tuple[int, ...]) -> UnitGroups:
     num_slots: dict[str, int] = {}
     for name in shapes:
         weight = layers[name].weight
-        num_units[weight_of[name]] = weight.shape[0]
-        num_slots[weight_of[name]] = weight.shape[1] * _groups(layers[name])
+        per_group = weight.shape[1] * _groups(layers[name])
+        is_transposed = isinstance(layers[name], TRANSPOSED_LAYERS)
+        num_units[weight_of[name]] = per_group if is_transposed else weight.shape[0]
+        num_slots[weight_of[name]] = weight.shape[0] if is_transposed else per_group
     codes = _codes(num_units, images.device)
     seen = _probe(probe, {name: layers[name] for name in shapes}, weight_of, shapes, codes, images)
 
@@ -96,7 +100,8 @@ def unit_groups(model: nn.Module, input_shape: tuple[int, ...]) -> UnitGroups:
     for source in {_INPUT, *graph.outputs}.union(*(graph.sources[name] for name in lost)):
         is_open[of_units[source]] = True
     del of_units[_INPUT]
-    return UnitGroups(of_units=of_units, of_slots=of_slots, is_closed=~is_open)
+    inputs_first = frozenset(weight_of[name] for name in shapes if isinstance(layers[name], TRANSPOSED_LAYERS))
+    return UnitGroups(of_units=of_units, of_slots=of_slots, is_closed=~is_open, inputs_first=inputs_first)
 
 
 @dataclass(frozen=True, kw_only=True)

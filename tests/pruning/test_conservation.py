@@ -246,7 +246,10 @@ def test_a_unit_is_a_row_and_a_slot_a_column_of_its_block() -> None:
 
 
 def rounds(*pairs: tuple[float, float]) -> list[Round]:
-    return [Round.of(1, num_weights=2, layer_kept=[1], layer_scores=[flow], score_cut=cut) for cut, flow in pairs]
+    return [
+        Round.of(1, num_weights=2, num_kept=1, layer_kept=[1], layer_scores=[flow], score_cut=cut)
+        for cut, flow in pairs
+    ]
 
 
 def test_cut_over_flow_by_hand() -> None:

@@ -55,7 +55,7 @@ def test_a_rounds_diagnostics_are_written_and_its_layers_scores_stand_in_layers(
     record = TrialRecord(
         config=config,
         execution=CohortContext("cpu").execution,
-        rounds=[Round.of(1, num_weights=8, layer_kept=[2, 0], layer_scores=[1.0, 3.0], score_cut=0.5)],
+        rounds=[Round.of(1, num_weights=8, num_kept=2, layer_kept=[2, 0], layer_scores=[1.0, 3.0], score_cut=0.5)],
         layers=[
             LayerRecord(
                 layer="a", position=0, num_weights=8, kept=2, live=1, score_sum=1.0, initial_score_sum=4.0,
