@@ -27,6 +27,7 @@ from training.config import DatasetConfig, PrunerConfig, TrialConfig
 from training.datasets.contract import Dataset
 from training.datasets.holdout import hold_out
 from training.device import ExecutionClass, prepare_device
+from training.known_prunings import KnownPrunings
 from training.levels import round_schedule
 from training.seeds import generator
 from training.snapshots import Snapshots
@@ -55,6 +56,7 @@ class CohortContext:
         self.save_masks = save_masks
         self._data_root = data_root
         self.device, self.execution = prepare_device(device, engine)
+        self.known_prunings = KnownPrunings()
         self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
+from functools import partial
 
 from torch import nn
 
-from pruning.connectivity import connectivity
 from pruning.dynamic.contract import is_dynamic
 from pruning.masks import Masks, all_kept
 from pruning.prunable import prunable_weights
@@ -25,7 +26,8 @@ from training.engines import trainee
 from training.levels import Stretch, round_schedule, stretches
 from training.loop import State, Training, steps_per_epoch, untrained
 from training.moving_masks import MovingMasks
-from training.pruning_step import layer_records, prune_model
+from training.pruned import Pruning
+from training.pruning_step import described, prune_model
 from training.record import EpochRecord, LayerRecord, PhaseTimer
 from training.snapshots import Snapshot
 
@@ -90,7 +92,11 @@ class Journey:
                 self._save()
         if self._moving is not None and stretch.level:
             self.masks = self._moving.masks
-            self._describe(Pruned(masks=self.masks, scores={}, rounds=self._moving.rounds))
+            self.rounds = self._moving.rounds
+            left = described(
+                Pruned(masks=self.masks, scores={}, rounds=self.rounds), self.model, self._config, self._context
+            )
+            self.layers, self.is_connected = left.layers, left.is_connected
         if self._config.levels.pre_epochs:
             self._start = training.state()
             self._context.snapshots.share(
@@ -105,17 +111,9 @@ class Journey:
             self._moving.start(self.model)
             self.masks = self._moving.masks
         else:
-            earlier = self._course[self._number - 1].density if self._number else None
-            pruned = prune_model(
-                self.model,
-                self._config,
-                self._context,
-                density=stretch.density,
-                before=None if earlier is None else (self.masks, earlier),
-            )
-            self._describe(pruned)  # of every level: another trial may end with it
-            self.masks = pruned.masks
-            self.rounds += [replace(one, round=len(self.rounds) + one.round) for one in pruned.rounds]
+            pruning = self._context.known_prunings.recall(self._config, partial(self._pruning, stretch.density))
+            self.masks, self.layers, self.is_connected = pruning.masks, pruning.layers, pruning.is_connected
+            self.rounds += [replace(one, round=len(self.rounds) + one.round) for one in pruning.rounds]
         rewind = self._config.levels.rewind
         if is_last and self._config.pruner.ablation == "reinitialise":
             self.model = build_network(self._config, self._context, purpose="reinitialise")
@@ -126,13 +124,12 @@ class Journey:
         elif rewind == "lr" or self._config.levels.pre_epochs == 0:
             self._start = self._course[self._number + 1].start_step
 
-    def _describe(self, pruned: Pruned) -> None:
-        wiring = connectivity(self.model, pruned.masks, self._dataset.input_shape)
-        conserved = self._context.conservation_error(self._config, self.model, pruned.scores)
-        self.layers = layer_records(pruned, wiring, conserved)
-        self.is_connected = wiring.is_connected
-        if self._moving is not None:
-            self.rounds = self._moving.rounds
+    def _pruning(self, density: Decimal) -> Pruning:
+        """Prune the network as it stands. Every level is described: another trial may end with it."""
+        earlier = self._course[self._number - 1].density if self._number else None
+        before = None if earlier is None else (self.masks, earlier)
+        pruned = prune_model(self.model, self._config, self._context, density=density, before=before)
+        return described(pruned, self.model, self._config, self._context)
 
     def _after_step(self) -> None:
         assert self._training is not None

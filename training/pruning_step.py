@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from pruning.ablations import ABLATIONS, inverted, shuffled
-from pruning.connectivity import Connectivity
+from pruning.connectivity import connectivity
 from pruning.criteria.contract import is_monotone, layer_densities_of
 from pruning.masks import Masks, Scores, all_kept
 from pruning.prunable import is_layer, layer_names, prunable_weights
@@ -18,6 +18,7 @@ from training.build import build_criterion
 from training.config import DENSE_PRUNER, TrialConfig
 from training.context import CohortContext
 from training.levels import round_schedule
+from training.pruned import Pruning
 from training.record import LayerRecord
 from training.seeds import generator
 
@@ -69,12 +70,12 @@ def prune_model(
     return pruned
 
 
-def layer_records(
-    pruned: Pruned, wiring: Connectivity, conservation_error: dict[str, float | None]
-) -> list[LayerRecord]:
-    """What a pruning left of each prunable tensor."""
+def described(pruned: Pruned, model: nn.Module, config: TrialConfig, context: CohortContext) -> Pruning:
+    """A pruning of `model` with what it leaves of each prunable tensor and whether anything still flows through."""
+    wiring = connectivity(model, pruned.masks, context.dataset(config.dataset).input_shape)
+    conserved = context.conservation_error(config, model, pruned.scores)
     initial = dict(zip(layer_names(pruned.masks), pruned.rounds[0].layer_scores, strict=True)) if pruned.scores else {}
-    return [
+    layers = [
         LayerRecord(
             layer=name.removesuffix(".weight"),
             position=position,
@@ -83,8 +84,9 @@ def layer_records(
             live=int(wiring.live[name].sum()),
             score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else None,
             initial_score_sum=initial.get(name),
-            unit_conservation_error=conservation_error.get(name),
+            unit_conservation_error=conserved.get(name),
             is_layer=is_layer(mask),
         )
         for position, (name, mask) in enumerate(pruned.masks.items())
     ]
+    return Pruning(masks=pruned.masks, rounds=pruned.rounds, layers=layers, is_connected=wiring.is_connected)

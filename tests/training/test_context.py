@@ -13,8 +13,10 @@ import pytest
 import torch
 from torch import nn
 
+from pruning.prune import Pruned
 from pruning.table import PRUNERS
 from pruning.unit_groups import UnitGroups, unit_groups
+from training import journey, known_prunings
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext
 from training.record import LayerRecord
@@ -93,12 +95,12 @@ def test_trials_that_differ_in_density_schedule_scope_or_training_share_the_firs
     ],
 )
 def test_trials_that_differ_in_what_scores_depend_on_share_nothing(seen: list[Any], other: TrialConfig) -> None:
-    assert scorings(seen, TRIAL, other, TRIAL) == 3
+    assert scorings(seen, TRIAL, other, replace(TRIAL, density=Decimal("0.1"))) == 3
 
 
 def test_later_rounds_are_scored_every_time_from_a_seed_of_their_own(seen: list[Any]) -> None:
     config = changed("pruner", iterations=3)
-    assert scorings(seen, config, config) == 3 + 2
+    assert scorings(seen, config, replace(config, density=Decimal("0.1"))) == 3 + 2
     seeds = [seed for _, seed in seen]
     assert len(set(seeds[:3])) == 3
     assert seeds[3:] == seeds[1:3]
@@ -197,3 +199,45 @@ def test_an_epoch_is_selected_on_the_validation_split_asked_for() -> None:
     assert chosen is not None
     assert chosen.validation_accuracy == max(epoch.validation_accuracy or 0 for epoch in records["300"].epochs)
     assert all(round((epoch.validation_accuracy or 0) * 300, 6) % 1 == 0 for epoch in records["300"].epochs)
+
+
+def test_trials_that_differ_in_training_alone_are_pruned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    num_prunings = 0
+    prune = journey.prune_model
+
+    def counting(*arguments: Any, **options: Any) -> Pruned:
+        nonlocal num_prunings
+        num_prunings += 1
+        return prune(*arguments, **options)
+
+    monkeypatch.setattr(journey, "prune_model", counting)
+    base = replace(TRIAL, pruner=PrunerConfig(name="synflow", iterations=3, score_dtype="float64"))
+    configs = [
+        replace(base, density=density, training=replace(base.training, lr=lr), seeds=replace(base.seeds, data=data))
+        for lr in (0.1, 0.05)
+        for data in (0, 1)
+        for density in (Decimal("0.2"), Decimal("0.1"))
+    ]
+    context = CohortContext("cpu", save_masks=True)
+    together = [replace(run_trial(config, context), seconds={}) for config in configs]
+    assert num_prunings == 2
+    assert together == [
+        replace(run_trial(config, CohortContext("cpu", save_masks=True)), seconds={}) for config in configs
+    ]
+    for other in (
+        replace(base, seeds=replace(base.seeds, init=1), density=Decimal("0.2")),
+        replace(base, seeds=replace(base.seeds, prune=1), density=Decimal("0.2")),
+        replace(base, pruner=replace(base.pruner, iterations=2), density=Decimal("0.2")),
+    ):
+        before = num_prunings
+        run_trial(other, context)
+        assert num_prunings == before + 1
+
+
+def test_known_prunings_make_room_for_new_ones(seen: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    context = CohortContext("cpu")
+    record = run_trial(TRIAL, context)
+    monkeypatch.setattr(known_prunings, "MEMORY_BYTES", 3 * sum(layer.num_weights for layer in record.layers))
+    for seed in range(5):
+        run_trial(replace(TRIAL, seeds=replace(TRIAL.seeds, init=seed)), context)
+    assert len(context.known_prunings._known) == 3
