@@ -32,13 +32,12 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     usable = pl.col("outcome") == "completed"
     accuracy = pl.col("final_test_accuracy").filter(usable)
     n = pl.col("n")
-    half_width = _t_quantile(n) * pl.col("deviation") / n.sqrt()
     return (
         results.group_by(*PANEL, "curve", "density")
         .agg(
             accuracy.len().cast(pl.Int64).alias("n"),
             accuracy.mean().alias("mean_accuracy"),
-            accuracy.std().alias("deviation"),
+            half_width(accuracy).alias("half_width"),
             accuracy.min().alias("min_accuracy"),
             accuracy.max().alias("max_accuracy"),
             (usable & (pl.col("collapsed_layers") > 0)).sum().cast(pl.Int64).alias("num_collapsed"),
@@ -49,8 +48,8 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             (1 / pl.col("num_classes").max()).alias("chance"),
         )
         .with_columns(
-            interval_low=pl.col("mean_accuracy") - half_width,
-            interval_high=pl.col("mean_accuracy") + half_width,
+            interval_low=pl.col("mean_accuracy") - pl.col("half_width"),
+            interval_high=pl.col("mean_accuracy") + pl.col("half_width"),
             collapsed_share=pl.when(n > 0).then(pl.col("num_collapsed") / n),
             sparsity=1 - pl.col("density"),
             compression_ratio=1 / pl.col("density"),
@@ -62,6 +61,12 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
         )
         .sort(*PANEL, "curve", "compression_ratio")
     )  # fmt: skip
+
+
+def half_width(values: pl.Expr) -> pl.Expr:
+    """Half the width of the Student-t 95 % interval of the mean of `values`; null for fewer than two."""
+    n = values.len()
+    return _t_quantile(n) * values.std() / n.sqrt()
 
 
 def _t_quantile(n: pl.Expr) -> pl.Expr:
