@@ -32,12 +32,13 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     usable = pl.col("outcome") == "completed"
     accuracy = pl.col("final_test_accuracy").filter(usable)
     n = pl.col("n")
+    width = half_width(pl.col("deviation"), n)
     return (
         results.group_by(*PANEL, "curve", "density")
         .agg(
             accuracy.len().cast(pl.Int64).alias("n"),
             accuracy.mean().alias("mean_accuracy"),
-            half_width(accuracy).alias("half_width"),
+            accuracy.std().alias("deviation"),
             accuracy.min().alias("min_accuracy"),
             accuracy.max().alias("max_accuracy"),
             (usable & (pl.col("collapsed_layers") > 0)).sum().cast(pl.Int64).alias("num_collapsed"),
@@ -48,8 +49,8 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             (1 / pl.col("num_classes").max()).alias("chance"),
         )
         .with_columns(
-            interval_low=pl.col("mean_accuracy") - pl.col("half_width"),
-            interval_high=pl.col("mean_accuracy") + pl.col("half_width"),
+            interval_low=pl.col("mean_accuracy") - width,
+            interval_high=pl.col("mean_accuracy") + width,
             collapsed_share=pl.when(n > 0).then(pl.col("num_collapsed") / n),
             sparsity=1 - pl.col("density"),
             compression_ratio=1 / pl.col("density"),
@@ -63,10 +64,9 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     )  # fmt: skip
 
 
-def half_width(values: pl.Expr) -> pl.Expr:
-    """Half the width of the Student-t 95 % interval of the mean of `values`; null for fewer than two."""
-    n = values.len()
-    return _t_quantile(n) * values.std() / n.sqrt()
+def half_width(deviation: pl.Expr, n: pl.Expr) -> pl.Expr:
+    """Half the width of the Student-t 95 % interval of a mean of `n` values, columns both; null for n < 2."""
+    return _t_quantile(n) * deviation / n.sqrt()
 
 
 def _t_quantile(n: pl.Expr) -> pl.Expr:

@@ -104,9 +104,10 @@ def summary(values: list[float]) -> dict[str, float | None]:
     >>> {name: round(value, 4) for name, value in summary([0.5, 0.6]).items()}
     {'mean': 0.55, 'half_width': 0.6353}
     """
-    column = pl.DataFrame({"value": values}, schema={"value": pl.Float64})
-    one = column.select(mean=pl.col("value").mean(), half_width=accuracy.half_width(pl.col("value")))
-    return one.row(0, named=True)
+    column = pl.Series("value", values, dtype=pl.Float64)
+    moments = pl.DataFrame({"mean": [column.mean()], "deviation": [column.std()], "n": [len(column)]})
+    width = accuracy.half_width(pl.col("deviation"), pl.col("n"))
+    return moments.select("mean", half_width=width).row(0, named=True)
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
@@ -146,10 +147,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="digits, two epochs, two levels: only that it runs")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        if arguments.quick:
-            file = parse_sweep(QUICK, name="--quick", folder=Path.cwd())
-        else:
-            file = read_sweep_file(SWEEP)
+        file = parse_sweep(QUICK, name="--quick", folder=Path.cwd()) if arguments.quick else read_sweep_file(SWEEP)
         location = Path(arguments.results or (temporary if arguments.quick else f"results/{file.sweep.name}"))
         run(file, Store(location), str(arguments.root.resolve()))
         results = scan(location).results
