@@ -22,6 +22,9 @@ from orchestrator.store.schema import CONFIG_COLUMNS
 PANEL = ["dataset_label", "model_label", "training_label"]
 """What is drawn in one panel: results that only pruner, density and seed tell apart."""
 
+LONGEST_STOP = 6
+"""Characters of a density in the label of a schedule with many."""
+
 _CONFIG = [name for name, _ in CONFIG_COLUMNS]
 
 
@@ -98,7 +101,7 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "iterations": _text("iterations", " round").add(
                     pl.when(pl.col("iterations") == 1).then(pl.lit("")).otherwise(pl.lit("s"))
                 ),
-                "schedule": pl.col("schedule"),
+                "schedule": _schedule(),
                 "scope": _options("scope"),
                 "mode": _text("mode", " mode"),
                 "score_dtype": pl.col("score_dtype"),
@@ -109,7 +112,8 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "pre_epochs": pl.when(pl.col("pre_epochs") == 0)
                 .then(pl.lit("at initialisation"))
                 .otherwise(pl.lit("after ") + _text("pre_epochs", " epochs")),
-                "levels": _text("levels", " levels"),
+                # spelled-out densities tell how many levels there are
+                "levels": pl.when(~_is_spelled_out()).then(_text("levels", " levels")),
                 "rewind": pl.when(pl.col("rewind") == "none")
                 .then(pl.lit("not rewound"))
                 .otherwise(pl.col("rewind") + pl.lit(" rewound")),
@@ -182,6 +186,20 @@ def _labels(
 
 def _text(column: str, unit: str = "") -> pl.Expr:
     return pl.col(column).cast(pl.String) + pl.lit(unit)
+
+
+def _is_spelled_out() -> pl.Expr:
+    return pl.col("schedule").str.contains(r"^[0-9.,]+$")
+
+
+def _schedule() -> pl.Expr:
+    """A schedule's name, or its densities: of more than three the first two and the last, unless that fits another."""
+    stops = pl.col("schedule").str.split(",")
+    words = [stops.list.get(place, null_on_oob=True).str.slice(0, LONGEST_STOP) for place in (0, 1, -1)]
+    short = pl.concat_str([words[0], words[1], pl.lit("…"), words[2]], separator=" ")
+    is_one_of_a_kind = pl.col("schedule").n_unique().over(pl.col("pruner"), short) == 1
+    text = pl.when((stops.list.len() > 3) & is_one_of_a_kind).then(short).otherwise(pl.col("schedule"))
+    return pl.when(_is_spelled_out()).then(pl.lit("densities ") + text.str.replace_all(",", " ")).otherwise(text)
 
 
 def _options(column: str) -> pl.Expr:

@@ -32,6 +32,29 @@ def test_only_varying_settings_enter_a_curves_name(builder):
     ]
 
 
+def test_a_schedule_of_many_densities_is_named_by_three_of_them(builder):
+    tickets = {"pruner": "imp", "pre_epochs": 3, "rewind": "weights"}
+    builder.point("a", schedule="0.8,0.64,0.512,0.4096,0.32768", levels=6, **tickets)
+    builder.point("b", schedule="0.8,0.64,0.512,0.4096,0.32768", levels=6, ablation="shuffle", **tickets)
+    builder.point("c", schedule="0.5,0.25", levels=3, **tickets)
+    builder.point("d", schedule="exponential", levels=5, **tickets)
+    assert [name for _, _, name in curves(builder.write())] == [
+        "imp, densities 0.5 0.25, as scored",
+        "imp, densities 0.8 0.64 … 0.3276, as scored",
+        "imp, densities 0.8 0.64 … 0.3276, shuffle",
+        "imp, exponential, as scored, 5 levels",
+    ]
+
+
+def test_schedules_that_share_those_three_are_spelled_out(builder):
+    builder.point("a", pruner="imp", schedule="0.8,0.64,0.5,0.1", levels=5)
+    builder.point("b", pruner="imp", schedule="0.8,0.64,0.4,0.1", levels=5)
+    assert [name for _, _, name in curves(builder.write())] == [
+        "imp, densities 0.8 0.64 0.4 0.1",
+        "imp, densities 0.8 0.64 0.5 0.1",
+    ]
+
+
 def test_options_that_read_alike_stay_two_curves(builder):
     builder.point("a", pruner="mine:P", pruner_options='{"k":1}')
     builder.point("b", pruner="mine:P", pruner_options='{"k":"1"}')
