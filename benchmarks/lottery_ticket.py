@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import uuid
@@ -131,8 +132,10 @@ def _cell(one: dict[str, float | None]) -> str:
 
 
 def draw(results: pl.LazyFrame, path: Path) -> None:
-    """The product's own figure of accuracy against sparsity."""
-    figure = accuracy.chart(accuracy.table(results).collect())
+    """The product's own figure of accuracy against sparsity, from a round number below the lowest run."""
+    table = accuracy.table(results).collect()
+    lowest = max(0.0, math.floor(20 * min(table["min_accuracy"].drop_nulls()) - 0.2) / 20)
+    figure = accuracy.chart(table, lowest=lowest)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(vl_convert.vegalite_to_png(figure.to_dict(), vl_version=VEGALITE, scale=2))
 

@@ -46,9 +46,26 @@ def test_a_schedule_of_many_densities_is_named_by_three_of_them(builder):
     ]
 
 
+def test_a_pruner_that_follows_training_says_so_also_where_it_has_one_setting(builder):
+    builder.point("a", pruner="snip")
+    builder.point("b", pruner="magnitude", pre_epochs=4, fine_tune_epochs=2)
+    builder.point("c", pruner="lamp", pre_epochs=4, rewind="lr")
+    builder.point("d", pruner="imp", pre_epochs=4, rewind="weights")
+    builder.point("e", pruner="synflow", pre_epochs=0)
+    builder.point("f", pruner="synflow", pre_epochs=1)
+    assert [name for _, _, name in curves(builder.write())] == [
+        "imp",
+        "lamp, after 4 epochs, lr rewound",
+        "magnitude, after 4 epochs",
+        "snip",
+        "synflow, after 1 epoch",
+        "synflow, at initialisation",
+    ]
+
+
 def test_schedules_that_share_those_three_are_spelled_out(builder):
-    builder.point("a", pruner="imp", schedule="0.8,0.64,0.5,0.1", levels=5)
-    builder.point("b", pruner="imp", schedule="0.8,0.64,0.4,0.1", levels=5)
+    builder.point("a", pruner="imp", schedule="0.8,0.64,0.5,0.1", levels=5, rewind="weights")
+    builder.point("b", pruner="imp", schedule="0.8,0.64,0.4,0.1", levels=5, rewind="weights")
     assert [name for _, _, name in curves(builder.write())] == [
         "imp, densities 0.8 0.64 0.4 0.1",
         "imp, densities 0.8 0.64 0.5 0.1",
