@@ -32,7 +32,7 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     usable = pl.col("outcome") == "completed"
     accuracy = pl.col("final_test_accuracy").filter(usable)
     n = pl.col("n")
-    half_width = _t_quantile(n) * pl.col("deviation") / n.sqrt()
+    width = half_width(pl.col("deviation"), n)
     return (
         results.group_by(*PANEL, "curve", "density")
         .agg(
@@ -49,8 +49,8 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             (1 / pl.col("num_classes").max()).alias("chance"),
         )
         .with_columns(
-            interval_low=pl.col("mean_accuracy") - half_width,
-            interval_high=pl.col("mean_accuracy") + half_width,
+            interval_low=pl.col("mean_accuracy") - width,
+            interval_high=pl.col("mean_accuracy") + width,
             collapsed_share=pl.when(n > 0).then(pl.col("num_collapsed") / n),
             sparsity=1 - pl.col("density"),
             compression_ratio=1 / pl.col("density"),
@@ -64,6 +64,11 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     )  # fmt: skip
 
 
+def half_width(deviation: pl.Expr, n: pl.Expr) -> pl.Expr:
+    """Half the width of the Student-t 95 % interval of a mean of `n` values, columns both; null for n < 2."""
+    return _t_quantile(n) * deviation / n.sqrt()
+
+
 def _t_quantile(n: pl.Expr) -> pl.Expr:
     """The two-sided 95 % quantile of Student's t with n - 1 degrees of freedom; null for n < 2."""
     # special.stdtrit is what stats.t.ppf calls; scipy.stats alone takes longer to import than all of this package
@@ -74,18 +79,26 @@ def _t_quantile(n: pl.Expr) -> pl.Expr:
     return pl.when(n > 1).then(quantile)
 
 
-def chart(accuracy: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
-    """All panels of a collected `table` beside each other, with one legend: a figure for a notebook or a paper."""
+def chart(accuracy: pl.DataFrame, palette: Palette | None = None, *, lowest: float = 0.0) -> alt.ConcatChart:
+    """All panels of a collected `table` beside each other, with one legend: a figure for a notebook or a paper.
+
+    Accuracies below `lowest` are cut off.
+    """
     palette = palette or Palette.of(accuracy["curve"])
     panels = [
-        panel(rows, palette, title=panel_title(key), width=380)
+        panel(rows, palette, title=panel_title(key), width=380, lowest=lowest)
         for key, rows in accuracy.partition_by(PANEL, as_dict=True, maintain_order=True).items()
     ]
     return alt.concat(*panels, columns=2).add_params(paper())
 
 
 def panel(
-    rows: pl.DataFrame, palette: Palette, *, title: str = "", width: float | Literal["container"] = "container"
+    rows: pl.DataFrame,
+    palette: Palette,
+    *,
+    title: str = "",
+    width: float | Literal["container"] = "container",
+    lowest: float = 0.0,
 ) -> alt.LayerChart:
     """Accuracy against compression in one panel. Reads the parameter `paper`, the colour behind hollow marks.
 
@@ -102,10 +115,10 @@ def panel(
     )
     x = sparsity_axis(rows["density"])
     top = max([0.05, *shown["max_accuracy"]])
-    y_scale = alt.Scale(domain=[0, math.ceil(round(10 * top, 6)) / 10], nice=False)
+    y_scale = alt.Scale(domain=[lowest, math.ceil(round(10 * top, 6)) / 10], nice=False)
     y = alt.Y("mean_accuracy:Q", title="test accuracy, final epoch", axis=PER_CENT, scale=y_scale)
     colour, dash, shape = palette.colour_scale(), palette.dash_scale(), palette.shape_scale()
-    legend: Any = None if width == "container" else alt.Legend(title=None, symbolSize=70, symbolOpacity=1)
+    legend: Any = None if width == "container" else alt.Legend(title=None, symbolSize=70, symbolOpacity=1, labelLimit=0)
     base = alt.Chart()
     band = base.mark_area(opacity=0.1, clip=True).encode(
         x=x,
@@ -113,13 +126,14 @@ def panel(
         y2="interval_high:Q",
         color=alt.Color("curve:N", scale=colour, legend=legend),
     )
-    line = base.mark_line(strokeWidth=1.8).encode(
+    line = base.mark_line(strokeWidth=1.8, clip=lowest > 0).encode(
         x=x,
         y=y,
         color=alt.Color("curve:N", scale=colour, legend=legend),
         strokeDash=alt.StrokeDash("curve:N", scale=dash, legend=legend),
     )
-    marks = base.mark_point(size=52, strokeWidth=1.6, opacity=1).encode(
+    seen = base.transform_filter(f"datum.mean_accuracy >= {lowest}")  # clipping would halve the marks on the frame
+    marks = seen.mark_point(size=52, strokeWidth=1.6, opacity=1).encode(
         x=x,
         y=y,
         stroke=alt.Stroke("curve:N", scale=colour, legend=legend),
@@ -139,18 +153,18 @@ def panel(
             alt.Tooltip("absent:Q", title="not in the mean"),
         ],
     )
-    layers = [*_chance(shown), band, line, marks]
+    layers = [*_chance(shown, lowest), band, line, marks]
     # data belong to the whole, not to the layers, so that a filter put on the whole reaches them
     data = alt.InlineData(values=shown.to_dicts())
     return alt.LayerChart(data=data, layer=layers, width=width, height=320, title=title)
 
 
-def _chance(shown: pl.DataFrame) -> list[alt.Chart]:
-    """A line at the accuracy of guessing, where it is known."""
-    level = shown["chance"].max()
-    if level is None:
+def _chance(shown: pl.DataFrame, lowest: float) -> list[alt.Chart]:
+    """A line at the accuracy of guessing, where it is known and in sight."""
+    levels = shown["chance"].drop_nulls().to_list()
+    if not levels or max(levels) < lowest:
         return []
-    base = alt.Chart(alt.InlineData(values=[{"chance": level, "text": "chance"}])).encode(y="chance:Q")
+    base = alt.Chart(alt.InlineData(values=[{"chance": max(levels), "text": "chance"}])).encode(y="chance:Q")
     rule = base.mark_rule(strokeDash=[3, 3], opacity=0.6, color="#888888")
     text = base.mark_text(align="left", baseline="bottom", dx=4, dy=-2, fontSize=11, color="#888888")
     return [rule, text.encode(x=alt.value(0), text="text:N")]

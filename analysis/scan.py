@@ -22,6 +22,12 @@ from orchestrator.store.schema import CONFIG_COLUMNS
 PANEL = ["dataset_label", "model_label", "training_label"]
 """What is drawn in one panel: results that only pruner, density and seed tell apart."""
 
+_IS_TICKET = pl.col("pruner") == "imp"
+"""Whose usual way it is to train first and to rewind the weights."""
+
+LONGEST_STOP = 6
+"""Characters of a density in the label of a schedule with many."""
+
 _CONFIG = [name for name, _ in CONFIG_COLUMNS]
 
 
@@ -95,10 +101,8 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
             "curve",
             kind=["pruner"],
             settings={
-                "iterations": _text("iterations", " round").add(
-                    pl.when(pl.col("iterations") == 1).then(pl.lit("")).otherwise(pl.lit("s"))
-                ),
-                "schedule": pl.col("schedule"),
+                "iterations": _counted("iterations", "round"),
+                "schedule": _schedule(),
                 "scope": _options("scope"),
                 "mode": _text("mode", " mode"),
                 "score_dtype": pl.col("score_dtype"),
@@ -109,14 +113,20 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "examples_per_class": _text("examples_per_class", " examples per class"),
                 "pre_epochs": pl.when(pl.col("pre_epochs") == 0)
                 .then(pl.lit("at initialisation"))
-                .otherwise(pl.lit("after ") + _text("pre_epochs", " epochs")),
-                "levels": _text("levels", " levels"),
+                .otherwise(pl.lit("after ") + _counted("pre_epochs", "epoch")),
+                # spelled-out densities tell how many levels there are
+                "levels": pl.when(~_is_spelled_out()).then(_text("levels", " levels")),
                 "rewind": pl.when(pl.col("rewind") == "none")
                 .then(pl.lit("not rewound"))
                 .otherwise(pl.col("rewind") + pl.lit(" rewound")),
                 "rewind_step": pl.lit("to step ") + _text("rewind_step"),
                 "fine_tune_epochs": _text("fine_tune_epochs", " epochs of fine-tuning"),
                 "pruner_options": _options("pruner_options"),
+            },
+            # beside pruners at initialisation it must be said of one that is not, though it always is
+            unusual={
+                "pre_epochs": (pl.col("pre_epochs") > 0) & ~_IS_TICKET,
+                "rewind": pl.col("rewind") != pl.when(_IS_TICKET).then(pl.lit("weights")).otherwise(pl.lit("none")),
             },
         ),
         # compared within a model on a data set: that each model has a learning rate of its own needs no label
@@ -155,15 +165,24 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _labels(
-    points: pl.LazyFrame, label: str, *, kind: list[str], settings: Mapping[str, pl.Expr], head: bool = True
+    points: pl.LazyFrame,
+    label: str,
+    *,
+    kind: list[str],
+    settings: Mapping[str, pl.Expr],
+    head: bool = True,
+    unusual: Mapping[str, pl.Expr] | None = None,
 ) -> tuple[list[str], pl.LazyFrame]:
     """The label of each combination of settings, and the columns to join it on.
 
-    A setting is spelled out only if it varies within its kind. Computed on the few distinct combinations of settings,
-    not on the many points.
+    A setting is spelled out only if it varies within its kind or is `unusual`. Computed on the few distinct
+    combinations of settings, not on the many points.
     """
     columns = [*kind, *settings]
-    varying = [pl.when(pl.col(column).n_unique().over(kind) > 1).then(text) for column, text in settings.items()]
+    varying = [
+        pl.when((pl.col(column).n_unique().over(kind) > 1) | (unusual or {}).get(column, pl.lit(False))).then(text)
+        for column, text in settings.items()
+    ]
     parts = [pl.col(kind[0]), *varying] if head else varying
     distinct = (
         points.select(columns)
@@ -183,6 +202,24 @@ def _labels(
 
 def _text(column: str, unit: str = "") -> pl.Expr:
     return pl.col(column).cast(pl.String) + pl.lit(unit)
+
+
+def _is_spelled_out() -> pl.Expr:
+    return pl.col("schedule").str.contains(r"^[0-9.,]+$")
+
+
+def _schedule() -> pl.Expr:
+    """A schedule's name, or its densities: of more than three the first two and the last, unless that fits another."""
+    stops = pl.col("schedule").str.split(",")
+    words = [stops.list.get(place, null_on_oob=True).str.slice(0, LONGEST_STOP) for place in (0, 1, -1)]
+    short = pl.concat_str([words[0], words[1], pl.lit("…"), words[2]], separator=" ")
+    is_one_of_a_kind = pl.col("schedule").n_unique().over(pl.col("pruner"), short) == 1
+    text = pl.when((stops.list.len() > 3) & is_one_of_a_kind).then(short).otherwise(pl.col("schedule"))
+    return pl.when(_is_spelled_out()).then(pl.lit("densities ") + text.str.replace_all(",", " ")).otherwise(text)
+
+
+def _counted(column: str, unit: str) -> pl.Expr:
+    return _text(column, f" {unit}") + pl.when(pl.col(column) == 1).then(pl.lit("")).otherwise(pl.lit("s"))
 
 
 def _options(column: str) -> pl.Expr:

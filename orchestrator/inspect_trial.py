@@ -11,6 +11,7 @@ from rich.table import Table
 
 from orchestrator.diagnostics_view import show_diagnostics
 from orchestrator.errors import BadInput
+from orchestrator.levels_view import show_levels
 from orchestrator.plan import points
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
@@ -40,7 +41,7 @@ def find_stored(store: Store, prefix: str) -> str | None:
 
 
 def show_trial(store: Store, identity: str, console: Console) -> None:
-    """Print every recorded column of a trial, its layers and its rounds."""
+    """Print every recorded column of a trial, its levels, its layers and its rounds."""
     row = stored_row(store, identity)
     if row is None:
         console.print(f"{identity} has not been run yet", highlight=False)
@@ -50,6 +51,7 @@ def show_trial(store: Store, identity: str, console: Console) -> None:
         if value is not None and column != "error_traceback":
             table.add_row(column, escape(str(value)))
     console.print(table)
+    show_levels(store, row, console)
     show_diagnostics(store, identity, console)
     if row["error_traceback"]:
         console.print(row["error_traceback"], markup=False, highlight=False)

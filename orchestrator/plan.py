@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
 import polars as pl
 import pyarrow as pa
 
 from orchestrator.expand import expand
 from orchestrator.identity import fold, trial_id
+from orchestrator.pruner_text import pruner_text
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
 from orchestrator.store.rows import config_columns
 from orchestrator.store.schema import POINTS
 from orchestrator.sweepfile import SweepFile
-from training.config import DatasetConfig, ModelConfig, TrialConfig
+from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, TrialConfig
 
 POINTS_PER_BATCH = 50_000
 
@@ -107,9 +109,13 @@ def _known(store: Store) -> dict[str, tuple[str, int]]:
 def _axis_values(config: TrialConfig) -> Iterator[tuple[str, str]]:
     yield "dataset", config.dataset.name
     yield "model", _named(config.model.name, config.model.options)
-    rounds = f" ({config.pruner.iterations} rounds)" if config.pruner.iterations > 1 else ""
-    yield "pruner", _named(config.pruner.name, config.pruner.options) + rounds
+    yield "pruner", _pruner_text(config.pruner, config.levels)
     yield "density", f"{config.density:f}"
+
+
+@lru_cache(maxsize=4096)
+def _pruner_text(pruner: PrunerConfig, levels: LevelsConfig) -> str:
+    return pruner_text(asdict(pruner) | asdict(levels) | {"pruner": pruner.name, "pruner_options": pruner.options})
 
 
 def _named(name: str, options: str) -> str:

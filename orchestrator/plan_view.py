@@ -17,6 +17,7 @@ from orchestrator.errors import BadInput
 from orchestrator.expand_pruners import prunable_text
 from orchestrator.plan import Plan
 from orchestrator.recipe import settings_text
+from orchestrator.sharing import shared_training
 from orchestrator.sources import UserCode
 from orchestrator.sweepfile import SweepFile
 
@@ -86,6 +87,17 @@ def preset_lines(file: SweepFile) -> list[str]:
     return lines
 
 
+def sharing_lines(plan: Plan) -> list[str]:
+    """What training the trials to run share, in a sentence; none where all are pruned at initialisation."""
+    if not any(trial.config.levels.pre_epochs for trial in plan.to_run):
+        return []
+    found = shared_training(plan.to_run)
+    trials = "1 trial trains" if found.trials == 1 else f"{found.trials:,} trials train"
+    line = f"{trials} before pruning: {found.epochs:,} epochs in all"
+    saved = f", {found.epochs_alone:,} if each trained alone: what they share is trained once"
+    return [line + (saved if found.epochs_alone > found.epochs else "")]
+
+
 def plan_json(file: SweepFile, plan: Plan, data_root: str | None = None) -> dict[str, Any]:
     """The plan as JSON-ready values."""
     return {
@@ -97,6 +109,7 @@ def plan_json(file: SweepFile, plan: Plan, data_root: str | None = None) -> dict
         "failed": plan.num_failed,
         "to_run": len(plan.to_run),
         "folded": dict(plan.folded),
+        "shared_training": sharing_lines(plan),
         "axes": {axis: dict(values) for axis, values in plan.axes.items()},
         "beyond_maximal_compression": [
             {
@@ -121,6 +134,8 @@ def show_plan(file: SweepFile, plan: Plan, console: Console, data_root: str | No
         console.print(Padding(line, (0, 0, 0, 2)), highlight=False, markup=False)
     for reason, count in plan.folded.items():
         console.print(f"  {count:,} points share another's trial ({reason})", highlight=False, markup=False)
+    for line in sharing_lines(plan):
+        console.print(f"  {line}", highlight=False, markup=False)
     table = Table("axis", "values (points)", box=None, header_style="dim")
     for axis, values in plan.axes.items():
         if axis == "density":
@@ -128,7 +143,10 @@ def show_plan(file: SweepFile, plan: Plan, console: Console, data_root: str | No
             shown = [f"{texts[float(value)]} ({count:,})" for value, count in values.items()]
             table.add_row("sparsity", ", ".join(shown))
         else:
-            table.add_row(axis, escape(", ".join(f"{value} ({count:,})" for value, count in values.items())))
+            between = (
+                "\n" if any(", " in value for value in values) else ", "
+            )  # what holds commas has a line of its own
+            table.add_row(axis, escape(between.join(f"{value} ({count:,})" for value, count in values.items())))
     console.print(table)
     for one in beyond_maximal(file, plan, data_root):
         beyond = ", ".join(sparsity_texts(float(density) for density in one.densities).values())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib.metadata import version
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +22,7 @@ from orchestrator.cohort import Cohort, RunSettings, publish_run
 from orchestrator.errors import BadInput
 from orchestrator.plan import Plan, PlannedTrial, make_plan, publish_points
 from orchestrator.progress import RunDisplay
+from orchestrator.sharing import in_sharing_order, sharing_groups
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
@@ -30,6 +31,7 @@ from training.datasets.table import DATASETS
 COHORTS_PER_SLOT = 8
 """So that no slot idles for long at the end while another holds a long queue."""
 LARGEST_COHORT = 500
+"""Trials; more only where they share levels of training."""
 DAYS_A_RUN_MAY_TAKE = 30
 """After that, what a killed run left in `runs/` is removed."""
 
@@ -111,17 +113,32 @@ def load_saved_sweep(store: Store) -> SweepFile:
 
 
 def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slots: int) -> list[Cohort]:
-    """Neighbouring trials of one data set and model, in ranges small enough that every slot gets several."""
+    """Neighbouring trials of one data set and model, in ranges small enough that every slot gets several.
+
+    Trials that share levels of training and pruning stay in one, however many; those that share only the dense training
+    do where they fit. `trials` are in sharing order.
+    """
     size = min(LARGEST_COHORT, max(1, -(-len(trials) // (COHORTS_PER_SLOT * slots))))
-    cohorts: list[Cohort] = []
-    start = 0
-    for _, group in groupby(trials, key=lambda trial: (trial.config.dataset, trial.config.model)):
-        end = start + len(list(group))
-        for first in range(start, end, size):
-            last = min(first + size, end)
-            cohorts.append(Cohort(location=location, run_id=run_id, number=len(cohorts), start=first, stop=last))
-        start = end
-    return cohorts
+    bounds = [0]
+    stop = 0
+
+    def cut() -> None:
+        if stop > bounds[-1]:
+            bounds.append(stop)
+
+    for _, network in groupby(trials, key=lambda trial: (trial.config.dataset, trial.config.model)):
+        for group in sharing_groups(network):
+            if stop - bounds[-1] + sum(group) > size >= sum(group):
+                cut()
+            for num_sharing_levels in group:
+                if stop - bounds[-1] + num_sharing_levels > size:
+                    cut()
+                stop += num_sharing_levels
+        cut()
+    return [
+        Cohort(location=location, run_id=run_id, number=number, start=start, stop=stop)
+        for number, (start, stop) in enumerate(pairwise(bounds))
+    ]
 
 
 def _run_once(
@@ -142,8 +159,9 @@ def _run_once(
         data_root=options.data_root,
     )
     _remove_old_runs(store)
-    publish_run(store, settings, plan.to_run)
-    cohorts = split_cohorts(plan.to_run, location=store.location, run_id=run_id, slots=options.slots)
+    trials = in_sharing_order(plan.to_run)
+    publish_run(store, settings, trials)
+    cohorts = split_cohorts(trials, location=store.location, run_id=run_id, slots=options.slots)
     cluster = Cluster(
         address=options.address,
         slots=options.slots,

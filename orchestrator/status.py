@@ -13,6 +13,7 @@ from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
 from orchestrator.errors import BadInput
+from orchestrator.pruner_text import COLUMNS, pruner_text
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_points, scan_trials
 
@@ -49,15 +50,19 @@ class Status:
 
 def read_status(store: Store) -> Status:
     """The status of a store. Raises BadInput where it holds no sweep."""
-    options = [f"{axis}_options" for axis in ("dataset", "model", "pruner")]
-    asked = scan_points(store).select("sweep", "trial_id", *AXES, "density_literal", "iterations", *options).collect()
+    options = [f"{axis}_options" for axis in ("dataset", "model")]
+    columns = ["sweep", "trial_id", *AXES, "density_literal", *options]
+    asked = scan_points(store).select(list(dict.fromkeys([*columns, *COLUMNS]))).collect()
     if asked.is_empty():
         raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
-    rounds = pl.when(pl.col("iterations") > 1).then(pl.format(" ({} rounds)", "iterations")).otherwise(pl.lit(""))
-    asked = asked.with_columns(
+    pruners = asked.select(COLUMNS).unique()
+    texts = pruners.with_columns(
+        text=pl.Series([pruner_text(row) for row in pruners.iter_rows(named=True)], dtype=pl.String)
+    )
+    asked = asked.join(texts, on=COLUMNS, how="left", maintain_order="left", nulls_equal=True).with_columns(
         dataset=_named("dataset"),
         model=_named("model"),
-        pruner=_named("pruner") + rounds,
+        pruner=pl.col("text"),
         density=pl.col("density_literal"),
     )
     columns = ["trial_id", "status", "collapsed_layers", "error_type", "error_message"]

@@ -19,6 +19,12 @@ class MovingMasks:
     """A dynamic pruner at work on one network. Its randomness depends on (seed, step) alone, so it can be taken up."""
 
     def __init__(self, pruner: DynamicPruner, *, density: Decimal, num_steps: int, seed: int) -> None:
+        """Raises ValueError where training is too short for the masks to change at all."""
+        if not any(pruner.is_due(Moment(step=step, num_steps=num_steps)) for step in range(1, num_steps + 1)):
+            raise ValueError(
+                f"{type(pruner).__name__} would never change a mask in {num_steps} steps of training: let it act more "
+                "often (its option `every`), or train for more epochs"
+            )
         self._pruner, self._density, self._num_steps, self._seed = pruner, density, num_steps, seed
         self.replaces_step = pruner.replaces_step
         """Whether masks change instead of the optimizer's step."""

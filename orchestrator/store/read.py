@@ -15,9 +15,20 @@ import pyarrow.parquet as pq
 from orchestrator.store.layout import Store
 from orchestrator.store.schema import TABLES
 
+BEFORE_LEVELS = {"level": 1, "pre_epochs": 0, "levels": 1, "rewind": "none", "rewind_step": 0, "fine_tune_epochs": 0}
+"""What rows say that were written before these columns existed: every network was pruned once, as initialised."""
+
 
 def scan_table(store: Store, table: str) -> pl.LazyFrame:
-    """All rows of a table as written, attempts and all; an empty frame with the right columns where there are none."""
+    """All rows of a table as written, attempts and all; an empty frame with the right columns where there are none.
+
+    Columns that a row was written before are null, except those in `BEFORE_LEVELS`.
+    """
+    known = [pl.col(name).fill_null(value) for name, value in BEFORE_LEVELS.items() if name in TABLES[table].names]
+    return _rows(store, table).with_columns(known)
+
+
+def _rows(store: Store, table: str) -> pl.LazyFrame:
     empty = pl.DataFrame(pl.from_arrow(TABLES[table].empty_table())).lazy()
     files = [store.path(table, name) for name in _segments(store, table)]
     if not files:

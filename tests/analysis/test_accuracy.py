@@ -1,8 +1,10 @@
 import math
 
 import pytest
+import vl_convert
 
 from analysis import accuracy
+from analysis.report import VEGALITE
 from analysis.scan import scan
 
 
@@ -83,3 +85,17 @@ def test_the_chart_holds_the_rows_it_was_given(builder):
         [("convnet", 0.3)],
         [("mlp", pytest.approx(0.85))],
     ]
+
+
+def test_a_chart_can_start_above_zero_and_leaves_out_what_lies_below(builder):
+    for name, value in [("magnitude", 0.85), ("random", 0.4)]:
+        builder.both(name, point={"pruner": name}, final_test_accuracy=value)
+    rows = table(builder.write())
+    whole, cut = (
+        vl_convert.vegalite_to_svg(accuracy.chart(rows, lowest=lowest).to_dict(), vl_version=VEGALITE)
+        for lowest in (0.0, 0.8)
+    )
+    mark = 'aria-roledescription="point"'
+    assert (whole.count(mark), cut.count(mark)) == (2, 1)
+    assert (">chance<" in whole, ">chance<" in cut) == (True, False)
+    assert (">40 %<" in whole, ">80 %<" in cut, ">40 %<" in cut) == (True, True, False)

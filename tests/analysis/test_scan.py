@@ -32,6 +32,46 @@ def test_only_varying_settings_enter_a_curves_name(builder):
     ]
 
 
+def test_a_schedule_of_many_densities_is_named_by_three_of_them(builder):
+    tickets = {"pruner": "imp", "pre_epochs": 3, "rewind": "weights"}
+    builder.point("a", schedule="0.8,0.64,0.512,0.4096,0.32768", levels=6, **tickets)
+    builder.point("b", schedule="0.8,0.64,0.512,0.4096,0.32768", levels=6, ablation="shuffle", **tickets)
+    builder.point("c", schedule="0.5,0.25", levels=3, **tickets)
+    builder.point("d", schedule="exponential", levels=5, **tickets)
+    assert [name for _, _, name in curves(builder.write())] == [
+        "imp, densities 0.5 0.25, as scored",
+        "imp, densities 0.8 0.64 … 0.3276, as scored",
+        "imp, densities 0.8 0.64 … 0.3276, shuffle",
+        "imp, exponential, as scored, 5 levels",
+    ]
+
+
+def test_a_pruner_that_follows_training_says_so_also_where_it_has_one_setting(builder):
+    builder.point("a", pruner="snip")
+    builder.point("b", pruner="magnitude", pre_epochs=4, fine_tune_epochs=2)
+    builder.point("c", pruner="lamp", pre_epochs=4, rewind="lr")
+    builder.point("d", pruner="imp", pre_epochs=4, rewind="weights")
+    builder.point("e", pruner="synflow", pre_epochs=0)
+    builder.point("f", pruner="synflow", pre_epochs=1)
+    assert [name for _, _, name in curves(builder.write())] == [
+        "imp",
+        "lamp, after 4 epochs, lr rewound",
+        "magnitude, after 4 epochs",
+        "snip",
+        "synflow, after 1 epoch",
+        "synflow, at initialisation",
+    ]
+
+
+def test_schedules_that_share_those_three_are_spelled_out(builder):
+    builder.point("a", pruner="imp", schedule="0.8,0.64,0.5,0.1", levels=5, rewind="weights")
+    builder.point("b", pruner="imp", schedule="0.8,0.64,0.4,0.1", levels=5, rewind="weights")
+    assert [name for _, _, name in curves(builder.write())] == [
+        "imp, densities 0.8 0.64 0.4 0.1",
+        "imp, densities 0.8 0.64 0.5 0.1",
+    ]
+
+
 def test_options_that_read_alike_stay_two_curves(builder):
     builder.point("a", pruner="mine:P", pruner_options='{"k":1}')
     builder.point("b", pruner="mine:P", pruner_options='{"k":"1"}')

@@ -154,6 +154,6 @@ def test_names_with_spaces_and_unicode_are_fine() -> None:
     assert parse_sweep(GOOD.replace("name: good", "name: größe 2"), name="s", folder=Path()).sweep.name == "größe 2"
 
 
-@pytest.mark.parametrize("shipped", ["quickstart.yaml", "template.yaml"])
+@pytest.mark.parametrize("shipped", ["quickstart.yaml", "template.yaml", "lottery-ticket.yaml"])
 def test_the_sweeps_that_ship_are_valid(shipped: str) -> None:
     read_sweep_file(Path(__file__).parents[2] / "sweeps" / shipped)
