@@ -73,7 +73,7 @@ def test_failures_are_rows_and_are_retried_only_by_resume(prunesweep: CommandLin
     assert rows["error_type"].to_list() == ["crashed"] * 2 + ["RuntimeError"] * 2 + [None] * 2
     assert rows["error_message"].to_list()[2:4] == ["not today"] * 2
     assert "own_pruners.py" in rows["error_traceback"][2]
-    assert set(rows["engine"]) == {"reference"}
+    assert set(rows["engine"]) == {"compact"}
     assert set(rows["device"]) <= {"cpu", "cuda"}
     assert rows["torch_version"].null_count() == 0
 
