@@ -18,7 +18,7 @@ from pruning.masks import Masks, all_kept
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, Round
 from training.build import build_criterion
-from training.config import DENSE_PRUNER, TrialConfig
+from training.config import TrialConfig
 from training.context import CohortContext, build_network
 from training.datasets.contract import Dataset
 from training.engines import trainee
@@ -27,6 +27,7 @@ from training.loop import State, Training, steps_per_epoch, untrained
 from training.moving_masks import MovingMasks
 from training.pruning_step import layer_records, prune_model
 from training.record import EpochRecord, LayerRecord, PhaseTimer
+from training.small_dense import full_sizes
 from training.snapshots import Snapshot
 
 
@@ -44,6 +45,7 @@ class Journey:
         self._start: State | int = 0
         """Where the current stretch starts: a state, or a step of the recipe for the network as it is."""
         self._rewind: State | None = None
+        self._full_sizes = full_sizes(config, dataset)
         self._moving = _moving_masks(config, self._course[-1].stop_step)
         self.model = model
         self.masks: Masks = all_kept({name: weight.detach() for name, weight in prunable_weights(model).items()})
@@ -129,7 +131,7 @@ class Journey:
     def _describe(self, pruned: Pruned) -> None:
         wiring = connectivity(self.model, pruned.masks, self._dataset.input_shape)
         conserved = self._context.conservation_error(self._config, self.model, pruned.scores)
-        self.layers = layer_records(pruned, wiring, conserved)
+        self.layers = layer_records(pruned, wiring, conserved, self._full_sizes)
         self.is_connected = wiring.is_connected
         if self._moving is not None:
             self.rounds = self._moving.rounds
@@ -212,7 +214,7 @@ def history(config: TrialConfig, course: list[Stretch], number: int) -> str:
 
 def _moving_masks(config: TrialConfig, num_steps: int) -> MovingMasks | None:
     """The dynamic pruner at work, where the trial has one."""
-    if config.pruner.name == DENSE_PRUNER:
+    if config.pruner.is_dense:
         return None
     criterion = build_criterion(config.pruner)
     if not is_dynamic(criterion):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -21,6 +22,8 @@ from training.levels import round_schedule
 from training.record import LayerRecord
 from training.seeds import generator
 
+NO_SIZES: Mapping[str, int] = {}
+
 
 def prune_model(
     model: nn.Module,
@@ -37,8 +40,8 @@ def prune_model(
     """
     density = config.density if density is None else density
     weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
-    if config.pruner.name == DENSE_PRUNER:
-        if density != 1:
+    if config.pruner.is_dense:
+        if density != 1 and not config.pruner.builds_smaller:
             raise ValueError(f"pruner {DENSE_PRUNER!r} keeps every weight: density {density} needs another pruner")
         return Pruned(masks=all_kept(weights), scores={}, rounds=[])
     ablation = config.pruner.ablation
@@ -70,15 +73,21 @@ def prune_model(
 
 
 def layer_records(
-    pruned: Pruned, wiring: Connectivity, conservation_error: dict[str, float | None]
+    pruned: Pruned,
+    wiring: Connectivity,
+    conservation_error: dict[str, float | None],
+    full_sizes: Mapping[str, int] = NO_SIZES,
 ) -> list[LayerRecord]:
-    """What a pruning left of each prunable tensor."""
+    """What a pruning left of each prunable tensor.
+
+    `full_sizes` are weights by tensor of the model asked for, where a smaller one is trained (`training.small_dense`).
+    """
     initial = dict(zip(layer_names(pruned.masks), pruned.rounds[0].layer_scores, strict=True)) if pruned.scores else {}
     return [
         LayerRecord(
             layer=name.removesuffix(".weight"),
             position=position,
-            num_weights=mask.numel(),
+            num_weights=full_sizes.get(name, mask.numel()),
             kept=int(mask.sum()),
             live=int(wiring.live[name].sum()),
             score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else None,
