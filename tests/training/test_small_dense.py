@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from models.table import MODELS
 from orchestrator.store.rows import Provenance, attempt_rows
 from pruning.density import kept_count
 from pruning.prunable import prunable_weights
-from tests.models.counted import MEASURED
 from tests.training.test_trial import measured, trial
 from training.build import build_shapes
 from training.config import ModelConfig, PrunerConfig, TrialConfig
@@ -21,8 +21,10 @@ from training.trial import run_cohort, run_trial
 
 CIFAR = (3, 32, 32)
 DENSITIES = [Decimal(text) for text in ("0.9", "0.5", "0.2", "0.1", "0.05")]
-SCALABLE = list(dict.fromkeys(case.name for case in MEASURED if case.name != "torchvision"))
-"""Of every family at least one."""
+SCALABLE = list(
+    {MODELS[name].family: name for name in reversed(MODELS) if "width_factor" in MODELS[name].options}.values()
+)
+"""Of every family the first."""
 
 
 def small_trial(density: str, model: ModelConfig | None = None, epochs: int = 1) -> TrialConfig:
