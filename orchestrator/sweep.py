@@ -67,7 +67,7 @@ class _Choice(Strict):
             if name in self.known:
                 for option in self.options:
                     if option not in self.known[name].options:
-                        valid = [*type(self).model_fields, *self.known[name].options]
+                        valid = [*self.keys_of(name), *self.known[name].options]
                         raise PydanticCustomError(
                             "unknown_option",
                             "unknown key {option} for {kind} {name}: {hint}",
@@ -80,6 +80,11 @@ class _Choice(Strict):
                             },
                         )
         return self
+
+    @classmethod
+    def keys_of(cls, name: str) -> list[str]:
+        """Keys of ours that go with `name`, beside its options."""
+        return list(cls.model_fields)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -174,6 +179,11 @@ class PrunerSpec(_Choice):
     """Optimizer steps of the recipe to rewind to; 0 is the initialisation."""
     fine_tune_epochs: Axis[Annotated[int, Field(ge=0, le=1_000_000)]] = [0]
     """Epochs after each pruning where nothing is rewound; 0: what the recipe has left."""
+
+    @classmethod
+    def keys_of(cls, name: str) -> list[str]:
+        """Nothing but its options goes with a pruner that scores no weights before training."""
+        return ["name"] if name in DYNAMIC_PRUNERS | SMALLER_NETWORKS else super().keys_of(name)
 
     @model_validator(mode="after")
     def _schedules_are_sound(self) -> PrunerSpec:

@@ -201,6 +201,8 @@ def test_bad_options_are_refused_with_what_was_expected() -> None:
     for name, options, message in [
         ("resnet20", {"shortcut": "none"}, "shortcut 'none': expected one of projection, padding"),
         ("resnet20", {"width": 0}, "width 0: expected at least 1"),
+        ("fc", {"width": 0}, "width 0: expected at least 1"),
+        ("mlp", {"widths": [30, -3]}, "width -3: expected at least 1"),
         ("fc", {"depth": 1}, "fc: depth 1 is too small, expected at least 2"),
         ("vgg11", {"width_factor": 0}, "width_factor 0: expected a number above 0"),
         ("mlp", {"width_factor": "half"}, "width_factor 'half': expected a number above 0"),

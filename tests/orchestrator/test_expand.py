@@ -105,6 +105,12 @@ def test_pruners_that_act_during_training_have_options_but_no_rounds() -> None:
         grid(pruner="{name: gmp, scope: local}")
 
 
+def test_an_unknown_key_is_answered_with_the_keys_that_a_pruner_takes() -> None:
+    for name, keys in [("small_dense", "name"), ("gmp", "begin, end, every, name")]:
+        with pytest.raises(BadInput, match=f"unknown key 'xyz' for pruner {name}: expected one of {keys}$"):
+            grid(pruner=f"{{name: {name}, xyz: 1}}")
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("iterations", "2"), ("scope", "local"), ("ablation", "shuffle"), ("levels", "2"), ("schedule", "linear")],
