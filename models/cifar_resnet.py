@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.initial_law import draw_weights, he_fan_in
 from models.shortcut import IdentityShortcut
 from models.weights import with_weights
+from models.width import scaled
 
 SHORTCUTS = ("projection", "padding")
 
@@ -64,7 +65,14 @@ class CifarResNet(nn.Module):
     """A residual network of 6 n + 2 layers in three segments."""
 
     def __init__(
-        self, *, input_shape: tuple[int, int, int], num_classes: int, depth: int, width: int, shortcut: str
+        self,
+        *,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        depth: int,
+        width: int,
+        shortcut: str,
+        width_factor: float,
     ) -> None:
         super().__init__()
         if shortcut not in SHORTCUTS:
@@ -72,14 +80,15 @@ class CifarResNet(nn.Module):
         if width < 1:
             raise ValueError(f"width {width}: expected at least 1 filter")
         blocks_per_segment = (depth - 2) // 6
-        self.conv = nn.Conv2d(input_shape[0], width, kernel_size=3, padding=1, bias=False)
-        self.bn = nn.BatchNorm2d(width)
+        channels = scaled(width, width_factor)
+        self.conv = nn.Conv2d(input_shape[0], channels, kernel_size=3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
         blocks: list[nn.Module] = []
-        channels = width
-        for filters in (width, 2 * width, 4 * width):
-            for _ in range(blocks_per_segment):
-                stride = 1 if filters == channels else 2
+        for segment in range(3):
+            filters = scaled(2**segment * width, width_factor)
+            for index in range(blocks_per_segment):
+                stride = 2 if segment > 0 and index == 0 else 1
                 blocks.append(Block(channels, filters, stride=stride, shortcut=shortcut))
                 channels = filters
         self.blocks = nn.Sequential(*blocks)
@@ -101,9 +110,15 @@ def _factory(depth: int, default_width: int) -> Callable[..., CifarResNet]:
         width: int = default_width,
         shortcut: str = "projection",
         weights: str | None = None,
+        width_factor: float = 1.0,
     ) -> CifarResNet:
         model = CifarResNet(
-            input_shape=input_shape, num_classes=num_classes, depth=depth, width=width, shortcut=shortcut
+            input_shape=input_shape,
+            num_classes=num_classes,
+            depth=depth,
+            width=width,
+            shortcut=shortcut,
+            width_factor=width_factor,
         )
         return with_weights(model, weights)
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from models.width import scaled
+
 
 class ConvNet(nn.Module):
     """3x3 convolutions, each with BatchNorm and ReLU, 2x2 max-pooling after the first, mean over positions, classifier.
@@ -14,12 +16,17 @@ class ConvNet(nn.Module):
     """
 
     def __init__(
-        self, *, input_shape: tuple[int, int, int], num_classes: int, widths: Sequence[int] = (16, 32, 32)
+        self,
+        *,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        widths: Sequence[int] = (16, 32, 32),
+        width_factor: float = 1.0,
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = input_shape[0]
-        for index, width in enumerate(widths):
+        for index, width in enumerate(scaled(one, width_factor) for one in widths):
             layers += [
                 nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False),
                 nn.BatchNorm2d(width),

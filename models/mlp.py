@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from models.width import scaled
+
 
 class MLP(nn.Module):
     """Linear layers with ReLU between them.
@@ -18,10 +20,15 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self, *, input_shape: tuple[int, int, int], num_classes: int, widths: Sequence[int] = (500, 500)
+        self,
+        *,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        widths: Sequence[int] = (500, 500),
+        width_factor: float = 1.0,
     ) -> None:
         super().__init__()
-        sizes = [math.prod(input_shape), *widths, num_classes]
+        sizes = [math.prod(input_shape), *(scaled(width, width_factor) for width in widths), num_classes]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes[:-1]))
         self.classifier = nn.Linear(sizes[-2], sizes[-1])
         for layer in [*self.hidden, self.classifier]:

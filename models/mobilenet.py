@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.forms import chosen_form
 from models.initial_law import draw_weights, he_fan_out, normal_hundredth
 from models.weights import with_weights
+from models.width import scaled
 
 # Paper, table 2: expansion, filters, blocks, stride of the first block.
 _STAGES = (
@@ -38,7 +39,7 @@ def _convolution(channels: int, filters: int, kernel_size: int, *, stride: int =
 class InvertedResidual(nn.Module):
     """Expand by 1x1, filter each channel by 3x3, project by 1x1 without activation; add the input if shapes allow."""
 
-    def __init__(self, channels: int, filters: int, *, stride: int, expansion: int) -> None:
+    def __init__(self, channels: int, filters: int, *, stride: int, expansion: int, has_shortcut: bool) -> None:
         super().__init__()
         inner = channels * expansion
         layers: list[nn.Module] = [_convolution(channels, inner, 1)] if expansion != 1 else []
@@ -48,7 +49,7 @@ class InvertedResidual(nn.Module):
             nn.BatchNorm2d(filters),
         ]
         self.conv = nn.Sequential(*layers)
-        self.has_shortcut = stride == 1 and channels == filters
+        self.has_shortcut = has_shortcut
 
     def forward(self, features_nchw: Tensor) -> Tensor:
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
@@ -59,19 +60,24 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """A stem, seventeen inverted residual blocks, a 1x1 convolution to 1280 channels, one linear classifier."""
 
-    def __init__(self, *, input_shape: tuple[int, int, int], num_classes: int, form: str) -> None:
+    def __init__(self, *, input_shape: tuple[int, int, int], num_classes: int, form: str, width_factor: float) -> None:
         super().__init__()
-        features: list[nn.Module] = [_convolution(input_shape[0], 32, 3, stride=2 if form == "imagenet" else 1)]
-        channels = 32
-        for stage, (expansion, filters, num_blocks, published_stride) in enumerate(_STAGES):
+        channels, last = scaled(32, width_factor), scaled(1280, width_factor)
+        features: list[nn.Module] = [_convolution(input_shape[0], channels, 3, stride=2 if form == "imagenet" else 1)]
+        for stage, (expansion, published_filters, num_blocks, published_stride) in enumerate(_STAGES):
+            filters = scaled(published_filters, width_factor)
             stride = 1 if form == "cifar" and stage == 1 else published_stride
             for index in range(num_blocks):
                 block_stride = stride if index == 0 else 1
-                features.append(InvertedResidual(channels, filters, stride=block_stride, expansion=expansion))
+                features.append(
+                    InvertedResidual(
+                        channels, filters, stride=block_stride, expansion=expansion, has_shortcut=index > 0
+                    )
+                )
                 channels = filters
-        self.features = nn.Sequential(*features, _convolution(channels, 1280, 1))
+        self.features = nn.Sequential(*features, _convolution(channels, last, 1))
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, num_classes))
+        self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(last, num_classes))
         draw_weights(self, convolutions=he_fan_out, linear=normal_hundredth)
 
     def forward(self, images_nchw: Tensor) -> Tensor:
@@ -80,8 +86,18 @@ class MobileNetV2(nn.Module):
 
 
 def mobilenet_v2(
-    *, input_shape: tuple[int, int, int], num_classes: int, form: str | None = None, weights: str | None = None
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    form: str | None = None,
+    weights: str | None = None,
+    width_factor: float = 1.0,
 ) -> MobileNetV2:
-    """The published network at width 1."""
-    model = MobileNetV2(input_shape=input_shape, num_classes=num_classes, form=chosen_form(form, input_shape))
+    """The published network; its width multiplier rounds to whole channels here, not to multiples of eight."""
+    model = MobileNetV2(
+        input_shape=input_shape,
+        num_classes=num_classes,
+        form=chosen_form(form, input_shape),
+        width_factor=width_factor,
+    )
     return with_weights(model, weights)

@@ -12,6 +12,7 @@ from torch import nn
 
 from models.initial_law import draw_weights, torch_default
 from models.weights import with_weights
+from models.width import scaled
 
 
 def fc(
@@ -21,14 +22,15 @@ def fc(
     depth: int = 6,
     width: int = 100,
     weights: str | None = None,
+    width_factor: float = 1.0,
 ) -> nn.Sequential:
     """`depth` linear layers, the hidden ones `width` wide, with ReLU between them."""
     _require_two("fc", depth)
     layers: list[nn.Module] = [nn.Flatten()]
-    size = math.prod(input_shape)
+    size, hidden = math.prod(input_shape), scaled(width, width_factor)
     for _ in range(depth - 1):
-        layers += [nn.Linear(size, width), nn.ReLU()]
-        size = width
+        layers += [nn.Linear(size, hidden), nn.ReLU()]
+        size = hidden
     return _drawn([*layers, nn.Linear(size, num_classes)], weights)
 
 
@@ -39,14 +41,16 @@ def conv(
     depth: int = 3,
     width: int = 32,
     weights: str | None = None,
+    width_factor: float = 1.0,
 ) -> nn.Sequential:
     """`depth` - 1 3x3 convolutions of `width` filters with ReLU, then a linear classifier of all positions."""
     _require_two("conv", depth)
     layers: list[nn.Module] = []
     channels, height, width_pixels = input_shape
+    filters = scaled(width, width_factor)
     for _ in range(depth - 1):
-        layers += [nn.Conv2d(channels, width, kernel_size=3, padding=1), nn.ReLU()]
-        channels = width
+        layers += [nn.Conv2d(channels, filters, kernel_size=3, padding=1), nn.ReLU()]
+        channels = filters
     return _drawn([*layers, nn.Flatten(), nn.Linear(channels * height * width_pixels, num_classes)], weights)
 
 

@@ -24,20 +24,21 @@ from models.forms import chosen_form
 from models.initial_law import draw_weights, he_fan_out, torch_default
 from models.shortcut import IdentityShortcut
 from models.weights import with_weights
+from models.width import scaled
 
 
 class _Residual(nn.Module):
     """What both kinds of block share: the shortcut and its sum."""
 
-    def __init__(self, channels: int, filters: int, stride: int) -> None:
+    def __init__(self, channels: int, filters: int, stride: int, *, is_projected: bool) -> None:
         super().__init__()
         self.downsample: nn.Module | None = None
-        if stride == 1 and channels == filters:
-            self.identity = IdentityShortcut(channels)
-        else:
+        if is_projected:
             self.downsample = nn.Sequential(
                 nn.Conv2d(channels, filters, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(filters)
             )
+        else:
+            self.identity = IdentityShortcut(channels)
         self.relu = nn.ReLU()
 
     def shortcut(self, features_nchw: Tensor) -> Tensor:
@@ -48,8 +49,8 @@ class _Residual(nn.Module):
 class BasicBlock(_Residual):
     """Two 3x3 convolutions."""
 
-    def __init__(self, channels: int, inner: int, filters: int, stride: int) -> None:
-        super().__init__(channels, filters, stride)
+    def __init__(self, channels: int, inner: int, filters: int, stride: int, *, is_projected: bool) -> None:
+        super().__init__(channels, filters, stride, is_projected=is_projected)
         self.conv1 = nn.Conv2d(channels, inner, kernel_size=3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         self.relu1 = nn.ReLU()
@@ -65,8 +66,8 @@ class BasicBlock(_Residual):
 class Bottleneck(_Residual):
     """A 3x3 convolution between two of 1x1; the stride is the 3x3's, as in torchvision (in He et al., the first's)."""
 
-    def __init__(self, channels: int, inner: int, filters: int, stride: int) -> None:
-        super().__init__(channels, filters, stride)
+    def __init__(self, channels: int, inner: int, filters: int, stride: int, *, is_projected: bool) -> None:
+        super().__init__(channels, filters, stride, is_projected=is_projected)
         self.conv1 = nn.Conv2d(channels, inner, kernel_size=1, bias=False)
         self.bn1 = nn.BatchNorm2d(inner)
         self.relu1 = nn.ReLU()
@@ -95,22 +96,25 @@ class ResNet(nn.Module):
         blocks: tuple[int, int, int, int],
         widening: int,
         form: str,
+        width_factor: float,
     ) -> None:
         super().__init__()
+        channels = scaled(64, width_factor)
         if form == "imagenet":
-            self.conv1 = nn.Conv2d(input_shape[0], 64, kernel_size=7, stride=2, padding=3, bias=False)
+            self.conv1 = nn.Conv2d(input_shape[0], channels, kernel_size=7, stride=2, padding=3, bias=False)
             self.maxpool: nn.Module = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         else:
-            self.conv1 = nn.Conv2d(input_shape[0], 64, kernel_size=3, padding=1, bias=False)
+            self.conv1 = nn.Conv2d(input_shape[0], channels, kernel_size=3, padding=1, bias=False)
             self.maxpool = nn.Identity()
-        self.bn1 = nn.BatchNorm2d(64)
+        self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
-        channels, stages = 64, []
+        stages = []
         for stage, num_blocks in enumerate(blocks):
-            inner = 64 * 2**stage * widening
-            filters = inner if block is BasicBlock else 64 * 2**stage * 4
-            layers = [block(channels, inner, filters, stride=1 if stage == 0 else 2)]
-            layers += [block(filters, inner, filters, stride=1) for _ in range(num_blocks - 1)]
+            inner = scaled(64 * 2**stage * widening, width_factor)
+            filters = inner if block is BasicBlock else scaled(64 * 2**stage * 4, width_factor)
+            is_projected = stage > 0 or widening > 1 or block is Bottleneck
+            layers = [block(channels, inner, filters, stride=1 if stage == 0 else 2, is_projected=is_projected)]
+            layers += [block(filters, inner, filters, stride=1, is_projected=False) for _ in range(num_blocks - 1)]
             stages.append(nn.Sequential(*layers))
             channels = filters
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
@@ -134,6 +138,7 @@ def _factory(
         num_classes: int,
         form: str | None = None,
         weights: str | None = None,
+        width_factor: float = 1.0,
     ) -> ResNet:
         model = ResNet(
             input_shape=input_shape,
@@ -142,6 +147,7 @@ def _factory(
             blocks=blocks,
             widening=widening,
             form=chosen_form(form, input_shape),
+            width_factor=width_factor,
         )
         return with_weights(model, weights)
 

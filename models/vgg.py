@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models.forms import chosen_form, require_side
 from models.initial_law import draw_weights, he_fan_in, he_fan_out, normal_hundredth
 from models.weights import with_weights
+from models.width import scaled
 
 _FILTERS = (64, 128, 256, 512, 512)
 _CONVOLUTIONS_PER_STAGE = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -28,14 +29,22 @@ class VGG(nn.Module):
     """Stages of 3x3 convolutions with ReLU, each ended by 2x2 max-pooling, then a classifier."""
 
     def __init__(
-        self, *, input_shape: tuple[int, int, int], num_classes: int, depth: int, batch_norm: bool, form: str
+        self,
+        *,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        depth: int,
+        batch_norm: bool,
+        form: str,
+        width_factor: float,
     ) -> None:
         super().__init__()
         num_pools = 4 if form == "cifar" else 5
         require_side(f"vgg{depth} in form {form}", input_shape, 2**num_pools)
         channels, height, width = input_shape
         features: list[nn.Module] = []
-        for stage, (filters, repeats) in enumerate(zip(_FILTERS, _CONVOLUTIONS_PER_STAGE[depth], strict=True)):
+        for stage, (published, repeats) in enumerate(zip(_FILTERS, _CONVOLUTIONS_PER_STAGE[depth], strict=True)):
+            filters = scaled(published, width_factor)
             for _ in range(repeats):
                 bias = not batch_norm or form == "imagenet"
                 features.append(nn.Conv2d(channels, filters, kernel_size=3, padding=1, bias=bias))
@@ -49,12 +58,13 @@ class VGG(nn.Module):
             self.avgpool: nn.Module = nn.AdaptiveAvgPool2d(1)
             self.classifier: nn.Module = nn.Linear(channels, num_classes)
         elif form == "tiny_imagenet":
-            size = channels * (height // 2**num_pools) * (width // 2**num_pools)
+            num_positions = (height // 2**num_pools) * (width // 2**num_pools)
+            hidden = scaled(_FILTERS[-1] * num_positions // 2, width_factor)
             self.avgpool = nn.Identity()
-            self.classifier = _three_layers(size, size // 2, num_classes)
+            self.classifier = _three_layers(channels * num_positions, hidden, num_classes)
         else:
             self.avgpool = nn.AdaptiveAvgPool2d(7)
-            self.classifier = _three_layers(channels * 7 * 7, 4096, num_classes)
+            self.classifier = _three_layers(channels * 7 * 7, scaled(4096, width_factor), num_classes)
         if form == "cifar":
             draw_weights(self, convolutions=he_fan_in, linear=he_fan_in)
         else:
@@ -85,6 +95,7 @@ def _factory(depth: int, *, batch_norm: bool) -> Callable[..., VGG]:
         num_classes: int,
         form: str | None = None,
         weights: str | None = None,
+        width_factor: float = 1.0,
     ) -> VGG:
         model = VGG(
             input_shape=input_shape,
@@ -92,6 +103,7 @@ def _factory(depth: int, *, batch_norm: bool) -> Callable[..., VGG]:
             depth=depth,
             batch_norm=batch_norm,
             form=chosen_form(form, input_shape),
+            width_factor=width_factor,
         )
         return with_weights(model, weights)
 

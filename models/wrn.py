@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from models.initial_law import draw_weights, he_fan_in
 from models.shortcut import IdentityShortcut
 from models.weights import with_weights
+from models.width import scaled
 
 
 class PreActivationBlock(nn.Module):
     """Two 3x3 convolutions, each behind BatchNorm and ReLU, added to a shortcut."""
 
-    def __init__(self, channels: int, filters: int, stride: int) -> None:
+    def __init__(self, channels: int, filters: int, stride: int, *, is_projected: bool) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu1 = nn.ReLU()
@@ -28,10 +29,10 @@ class PreActivationBlock(nn.Module):
         self.relu2 = nn.ReLU()
         self.conv2 = nn.Conv2d(filters, filters, kernel_size=3, padding=1, bias=False)
         self.projection: nn.Module | None = None
-        if channels == filters and stride == 1:
-            self.identity = IdentityShortcut(channels)
-        else:
+        if is_projected:
             self.projection = nn.Conv2d(channels, filters, kernel_size=1, stride=stride, bias=False)
+        else:
+            self.identity = IdentityShortcut(channels)
 
     def forward(self, features_nchw: Tensor) -> Tensor:
         """(n, channels, h, w) to (n, filters, ceil(h / stride), ceil(w / stride))."""
@@ -43,16 +44,26 @@ class PreActivationBlock(nn.Module):
 class WideResNet(nn.Module):
     """A stem of 16 filters and three groups of 16 k, 32 k and 64 k filters."""
 
-    def __init__(self, *, input_shape: tuple[int, int, int], num_classes: int, depth: int, widening: int) -> None:
+    def __init__(
+        self,
+        *,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        depth: int,
+        widening: int,
+        width_factor: float,
+    ) -> None:
         super().__init__()
         blocks: list[nn.Module] = []
-        channels = 16
+        channels = stem = scaled(16, width_factor)
         for group in range(3):
-            filters = 16 * 2**group * widening
+            filters = scaled(16 * 2**group * widening, width_factor)
             for index in range((depth - 4) // 6):
-                blocks.append(PreActivationBlock(channels, filters, 2 if group > 0 and index == 0 else 1))
+                stride = 2 if group > 0 and index == 0 else 1
+                is_projected = index == 0 and (group > 0 or widening > 1)
+                blocks.append(PreActivationBlock(channels, filters, stride, is_projected=is_projected))
                 channels = filters
-        self.conv = nn.Conv2d(input_shape[0], 16, kernel_size=3, padding=1, bias=False)
+        self.conv = nn.Conv2d(input_shape[0], stem, kernel_size=3, padding=1, bias=False)
         self.blocks = nn.Sequential(*blocks)
         self.bn = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
@@ -67,8 +78,20 @@ class WideResNet(nn.Module):
 
 
 def _factory(depth: int, widening: int) -> Callable[..., WideResNet]:
-    def wrn(*, input_shape: tuple[int, int, int], num_classes: int, weights: str | None = None) -> WideResNet:
-        model = WideResNet(input_shape=input_shape, num_classes=num_classes, depth=depth, widening=widening)
+    def wrn(
+        *,
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        weights: str | None = None,
+        width_factor: float = 1.0,
+    ) -> WideResNet:
+        model = WideResNet(
+            input_shape=input_shape,
+            num_classes=num_classes,
+            depth=depth,
+            widening=widening,
+            width_factor=width_factor,
+        )
         return with_weights(model, weights)
 
     return wrn

@@ -13,7 +13,7 @@ from models.table import MODELS
 from orchestrator.errors import BadInput, did_you_mean
 from orchestrator.presets import load_presets
 from orchestrator.recipe import settings_text
-from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS
+from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS, SMALLER_NETWORKS
 from training.datasets.root import HOW_TO_NAME_A_ROOT, data_root
 from training.datasets.table import DATASETS, DatasetEntry
 
@@ -36,8 +36,13 @@ def show_catalogue(what: str, console: Console, root: str | None = None) -> None
 def _pruners() -> Table:
     table = Table("name", "score (highest kept)", "rounds", "mode, precision", "needs", "source", box=None)
     for name, entry in ALL_PRUNERS.items():
-        rounds = "in training" if name in DYNAMIC_PRUNERS else str(entry.iterations) if entry.rescores else "1, any"
         how = f"{entry.mode}, {entry.score_dtype}" if entry.reads_network else "any"
+        if name in SMALLER_NETWORKS:
+            rounds, how = "none", "none"
+        elif name in DYNAMIC_PRUNERS:
+            rounds = "in training"
+        else:
+            rounds = str(entry.iterations) if entry.rescores else "1, any"
         table.add_row(name, entry.score, rounds, how, entry.needs, entry.source)
     return table
 

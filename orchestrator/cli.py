@@ -86,10 +86,11 @@ CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os
 def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False, data_root: DataRoot = None) -> None:
     """Say what a sweep file would run: points, trials, what is done, what lies beyond maximal compression."""
     from orchestrator.plan import make_plan
-    from orchestrator.plan_view import plan_json, show_plan
+    from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
+    require_sound_pruners(file)
     store = _store(results, file.sweep.name)
     with _naming_damaged_files(store):
         planned = make_plan(file, store)

@@ -20,6 +20,7 @@ from orchestrator.recipe import settings_text
 from orchestrator.sharing import shared_training
 from orchestrator.sources import UserCode
 from orchestrator.sweepfile import SweepFile
+from training.config import PrunerConfig, options_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,22 @@ def beyond_maximal(file: SweepFile, plan: Plan, data_root: str | None = None) ->
                 )
             )
     return found
+
+
+def require_sound_pruners(file: SweepFile) -> None:
+    """Construct every pruner of the sweep, as each of its trials would. Raises BadInput for options that it refuses."""
+    from training.build import build_criterion  # torch
+
+    UserCode(file.folder).make_importable()
+    for spec in file.sweep.pruner:
+        for name in spec.name:
+            config = PrunerConfig(name=name, options=options_text(spec.options))
+            if config.builds_smaller:
+                continue
+            try:
+                build_criterion(config)
+            except Exception as error:  # whatever a user's class raises, every trial would raise too
+                raise BadInput(f"pruner {name} {config.options}: {type(error).__name__}: {error}") from None
 
 
 def preset_lines(file: SweepFile) -> list[str]:

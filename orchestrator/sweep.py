@@ -21,7 +21,7 @@ from orchestrator.errors import did_you_mean
 from orchestrator.presets import Preset, load_presets
 from orchestrator.recipe import TrainingSpec, contradiction, merged
 from pruning.density import DensityUnit, canonical_density
-from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS, PRUNERS
+from pruning.table import ALL_PRUNERS, DYNAMIC_PRUNERS, PRUNERS, SMALLER_NETWORKS
 from training.config import DENSE_PRUNER, OWN_VALIDATION
 from training.datasets.table import DATASETS
 
@@ -67,7 +67,7 @@ class _Choice(Strict):
             if name in self.known:
                 for option in self.options:
                     if option not in self.known[name].options:
-                        valid = [*type(self).model_fields, *self.known[name].options]
+                        valid = [*self.keys_of(name), *self.known[name].options]
                         raise PydanticCustomError(
                             "unknown_option",
                             "unknown key {option} for {kind} {name}: {hint}",
@@ -80,6 +80,11 @@ class _Choice(Strict):
                             },
                         )
         return self
+
+    @classmethod
+    def keys_of(cls, name: str) -> list[str]:
+        """Keys of ours that go with `name`, beside its options."""
+        return list(cls.model_fields)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -175,6 +180,11 @@ class PrunerSpec(_Choice):
     fine_tune_epochs: Axis[Annotated[int, Field(ge=0, le=1_000_000)]] = [0]
     """Epochs after each pruning where nothing is rewound; 0: what the recipe has left."""
 
+    @classmethod
+    def keys_of(cls, name: str) -> list[str]:
+        """Nothing but its options goes with a pruner that scores no weights before training."""
+        return ["name"] if name in DYNAMIC_PRUNERS | SMALLER_NETWORKS else super().keys_of(name)
+
     @model_validator(mode="after")
     def _schedules_are_sound(self) -> PrunerSpec:
         spelled_out = [one for one in self.schedule or [] if not isinstance(one, str)]
@@ -194,13 +204,19 @@ class PrunerSpec(_Choice):
         return self
 
     @model_validator(mode="after")
-    def _dynamic_pruners_have_no_rounds(self) -> PrunerSpec:
+    def _pruners_without_scores_have_no_rounds(self) -> PrunerSpec:
         given = sorted(self.model_fields_set - {"name"} - set(self.options))
         for name in self.name:
             if name in DYNAMIC_PRUNERS and given:
                 raise PydanticCustomError(
                     "during_training",
                     "{name} changes its masks while the network trains and has no {key}: remove the key",
+                    {"name": name, "key": given[0], "at": given[0]},
+                )
+            if name in SMALLER_NETWORKS and given:
+                raise PydanticCustomError(
+                    "smaller_network",
+                    "{name} is a narrower dense network, of which nothing is removed, and has no {key}: remove the key",
                     {"name": name, "key": given[0], "at": given[0]},
                 )
         return self
@@ -332,6 +348,24 @@ class Sweep(Strict):
             hint = did_you_mean(name, load_presets())
             raise PydanticCustomError("preset", "unknown preset {name}: {hint}", {"name": repr(name), "hint": hint})
         return name
+
+    @model_validator(mode="after")
+    def _models_can_be_narrower_where_asked(self) -> Sweep:
+        asked = [name for spec in self.pruner for name in spec.name if name in SMALLER_NETWORKS]
+        for spec in self.model if asked else []:
+            for name in spec.name:
+                if name in MODELS and "width_factor" not in MODELS[name].options:
+                    message = "{model} cannot be made narrower, as {pruner} asks: give {model} a sweep file of its own"
+                elif spec.options.get("weights") is not None:
+                    message = (
+                        "weights fit the full {model} only, not the narrower one of {pruner}: remove one of the two"
+                    )
+                else:
+                    continue
+                raise PydanticCustomError(
+                    "smaller_network", message, {"model": name, "pruner": asked[0], "at": ["model"]}
+                )
+        return self
 
     @model_validator(mode="after")
     def _recipes_are_sound(self) -> Sweep:

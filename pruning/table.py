@@ -241,7 +241,20 @@ DYNAMIC_PRUNERS: dict[str, PrunerEntry] = {
 }
 """Pruners whose masks change while the network trains (`pruning.dynamic`). They have no rounds, scope or ablation."""
 
-ALL_PRUNERS = PRUNERS | DYNAMIC_PRUNERS
+SMALLER_NETWORKS: dict[str, PrunerEntry] = {
+    "small_dense": PrunerEntry(
+        target="",
+        score="none: a narrower dense network of as many weights",
+        needs="a model with width_factor",
+        source="Zhu and Gupta 2017; Evci et al. 2020",
+        rescores=False,
+        reads_network=False,
+    ),
+}
+"""Baselines without a mask: another network of the same size (`training.small_dense`). They have no target, and neither
+rounds, scope nor ablation."""
+
+ALL_PRUNERS = PRUNERS | DYNAMIC_PRUNERS | SMALLER_NETWORKS
 
 CUSTOM = PrunerEntry(
     target="",

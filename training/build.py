@@ -55,6 +55,21 @@ def build_model(
     return model
 
 
+def build_shapes(config: ModelConfig, *, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The configured model for its shapes alone: on the meta device, unless a user's model reads values when built."""
+    try:
+        with torch.device("meta"):
+            return build_model(config, input_shape=input_shape, num_classes=num_classes, init_seed=0)
+    except (NotImplementedError, RuntimeError):  # what tensors without values raise
+        return build_model(config, input_shape=input_shape, num_classes=num_classes, init_seed=0)
+
+
+def takes_option(config: ModelConfig, option: str) -> bool:
+    """Whether a model, ours or a user's, has an option of this name."""
+    entry = MODELS.get(config.name)
+    return option in entry.options if entry else _takes(config.name, option)
+
+
 def build_criterion(config: PrunerConfig) -> Criterion:
     """The configured pruning criterion."""
     entry = ALL_PRUNERS.get(config.name)

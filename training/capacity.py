@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-import torch
-
 from pruning.density import kept_count
 from pruning.prunable import choose_prunable, is_layer, prunable_weights
-from training.build import build_model, load_dataset
+from training.build import build_shapes, load_dataset
 from training.config import DatasetConfig, ModelConfig
 from training.datasets.table import DATASETS
 
@@ -45,11 +43,7 @@ def capacity(
     else:
         loaded = load_dataset(dataset, data_root)
         input_shape, num_classes = loaded.input_shape, loaded.num_classes
-    try:
-        with torch.device("meta"):
-            network = build_model(model, input_shape=input_shape, num_classes=num_classes, init_seed=0)
-    except (NotImplementedError, RuntimeError):  # what tensors without values raise
-        network = build_model(model, input_shape=input_shape, num_classes=num_classes, init_seed=0)
+    network = build_shapes(model, input_shape=input_shape, num_classes=num_classes)
     choose_prunable(network, prunable)
     weights = prunable_weights(network).values()
     return Capacity(num_weights=sum(weight.numel() for weight in weights), num_layers=sum(map(is_layer, weights)))

@@ -13,6 +13,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from pruning.table import SMALLER_NETWORKS
+
 NUMERICS_VERSION = 1
 """Bumped whenever the same configuration would give another result; trials of an older version run anew."""
 
@@ -89,6 +91,16 @@ class PrunerConfig(Named):
     """A sanity check of the mask (`pruning.ablations`): "none", "shuffle", "reinitialise" or "invert"."""
     examples_per_class: int = 10
     """Size of the prune set over the number of classes; the examples are drawn without regard to class. Paper: 10."""
+
+    @property
+    def builds_smaller(self) -> bool:
+        """Whether the trial trains a narrower dense network (`training.small_dense`) instead of masking the model."""
+        return self.name in SMALLER_NETWORKS
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether every weight of the network that is trained is kept."""
+        return self.name == DENSE_PRUNER or self.builds_smaller
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,7 @@ from training.device import ExecutionClass, prepare_device
 from training.known_prunings import KnownPrunings
 from training.levels import round_schedule
 from training.seeds import generator
+from training.small_dense import small_dense
 from training.snapshots import Snapshots
 
 CHECKPOINT_SECONDS = 300.0
@@ -167,10 +168,13 @@ def _scoring_part(pruner: PrunerConfig) -> tuple[object, ...]:
 
 
 def build_network(config: TrialConfig, context: CohortContext, purpose: str = "init") -> nn.Module:
-    """The configured model on the context's device, its weights drawn for one purpose."""
+    """The network that a trial trains, on the context's device, its weights drawn for one purpose."""
     dataset = context.dataset(config.dataset)
+    chosen = config.model
+    if config.pruner.builds_smaller:
+        chosen = small_dense(chosen, config.density, dataset.input_shape, dataset.num_classes).model
     model = build_model(
-        config.model,
+        chosen,
         input_shape=dataset.input_shape,
         num_classes=dataset.num_classes,
         init_seed=config.seeds.init,

@@ -16,7 +16,7 @@ from pruning.dynamic.contract import is_dynamic
 from pruning.masks import Masks
 from training.build import build_criterion
 from training.compaction.compact import NotCompacted, compact
-from training.config import DENSE_PRUNER, TrainingConfig, TrialConfig
+from training.config import TrainingConfig, TrialConfig
 from training.masking import Removed, removed_weights
 from training.optimizer import build_optimizer
 
@@ -74,7 +74,7 @@ def needs_the_full_network(config: TrialConfig) -> str:
     """Why a trial cannot be trained on the small network; "" where it can."""
     if config.levels.pre_epochs:
         return "pruned after training"
-    if config.pruner.name != DENSE_PRUNER and is_dynamic(build_criterion(config.pruner)):
+    if not config.pruner.is_dense and is_dynamic(build_criterion(config.pruner)):
         return "masks change during training"
     if config.pruner.prunable != "weights":
         return f"prunable are {config.pruner.prunable}"

@@ -19,7 +19,7 @@ from pruning.masks import Masks, all_kept
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, Round
 from training.build import build_criterion
-from training.config import DENSE_PRUNER, TrialConfig
+from training.config import TrialConfig
 from training.context import CohortContext, build_network
 from training.datasets.contract import Dataset
 from training.engines import trainee
@@ -209,7 +209,7 @@ def history(config: TrialConfig, course: list[Stretch], number: int) -> str:
 
 def _moving_masks(config: TrialConfig, num_steps: int) -> MovingMasks | None:
     """The dynamic pruner at work, where the trial has one."""
-    if config.pruner.name == DENSE_PRUNER:
+    if config.pruner.is_dense:
         return None
     criterion = build_criterion(config.pruner)
     if not is_dynamic(criterion):

@@ -21,6 +21,7 @@ from training.levels import round_schedule
 from training.pruned import Pruning
 from training.record import LayerRecord
 from training.seeds import generator
+from training.small_dense import full_sizes
 
 
 def prune_model(
@@ -38,8 +39,8 @@ def prune_model(
     """
     density = config.density if density is None else density
     weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
-    if config.pruner.name == DENSE_PRUNER:
-        if density != 1:
+    if config.pruner.is_dense:
+        if density != 1 and not config.pruner.builds_smaller:
             raise ValueError(f"pruner {DENSE_PRUNER!r} keeps every weight: density {density} needs another pruner")
         return Pruned(masks=all_kept(weights), scores={}, rounds=[])
     ablation = config.pruner.ablation
@@ -72,14 +73,16 @@ def prune_model(
 
 def described(pruned: Pruned, model: nn.Module, config: TrialConfig, context: CohortContext) -> Pruning:
     """A pruning of `model` with what it leaves of each prunable tensor and whether anything still flows through."""
-    wiring = connectivity(model, pruned.masks, context.dataset(config.dataset).input_shape)
+    dataset = context.dataset(config.dataset)
+    wiring = connectivity(model, pruned.masks, dataset.input_shape)
+    sizes = full_sizes(config, dataset)
     conserved = context.conservation_error(config, model, pruned.scores)
     initial = dict(zip(layer_names(pruned.masks), pruned.rounds[0].layer_scores, strict=True)) if pruned.scores else {}
     layers = [
         LayerRecord(
             layer=name.removesuffix(".weight"),
             position=position,
-            num_weights=mask.numel(),
+            num_weights=sizes.get(name, mask.numel()),
             kept=int(mask.sum()),
             live=int(wiring.live[name].sum()),
             score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else None,

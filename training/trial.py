@@ -64,7 +64,7 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
         masks=[
             MaskRecord(layer=name.removesuffix(".weight"), position=position, shape=list(mask.shape), bits=pack(mask))
             for position, (name, mask) in enumerate(journey.masks.items())
-            if context.save_masks
+            if context.save_masks and not config.pruner.builds_smaller
         ],
         epochs=journey.epochs,
         is_connected=journey.is_connected,

@@ -9,6 +9,7 @@ import inspect
 import math
 import pkgutil
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,11 @@ def test_bad_options_are_refused_with_what_was_expected() -> None:
     for name, options, message in [
         ("resnet20", {"shortcut": "none"}, "shortcut 'none': expected one of projection, padding"),
         ("resnet20", {"width": 0}, "width 0: expected at least 1"),
+        ("fc", {"width": 0}, "width 0: expected at least 1"),
+        ("mlp", {"widths": [30, -3]}, "width -3: expected at least 1"),
         ("fc", {"depth": 1}, "fc: depth 1 is too small, expected at least 2"),
+        ("vgg11", {"width_factor": 0}, "width_factor 0: expected a number above 0"),
+        ("mlp", {"width_factor": "half"}, "width_factor 'half': expected a number above 0"),
     ]:
         with pytest.raises(ValueError, match=re.escape(message)):
             Case(name, CIFAR, 10, 0, 0, 0, "", options).build()
@@ -217,3 +222,41 @@ def test_the_documentation_states_these_counts() -> None:
     counted = {(c.name, c.shape[1], c.num_classes, c.prunable, c.layers, c.parameters) for c in COUNTED}
     assert stated <= counted
     assert {name for name, *_ in stated} == set(MODELS)
+
+
+every_scalable = pytest.mark.parametrize("case", [case for case in MEASURED if case.name != "torchvision"], ids=str)
+
+
+def at_width(case: Case, factor: float) -> Case:
+    return replace(case, options=case.options | {"width_factor": factor})
+
+
+@every_scalable
+def test_half_as_wide_halves_every_layer_but_input_and_classes(case: Case) -> None:
+    full, half = (prunable_weights(on_meta(at_width(case, factor))) for factor in (1.0, 0.5))
+    assert list(full) == list(half)
+    *hidden, last = full
+    assert half[last].shape[0] == case.num_classes
+    for number, name in enumerate(hidden):
+        assert half[name].shape[0] == round(full[name].shape[0] / 2), name
+        assert number or half[name].shape[1] == full[name].shape[1]
+
+
+@every_scalable
+@pytest.mark.parametrize("factor", [1e-9, 0.03, 0.3])
+def test_narrower_models_keep_strides_and_shortcuts(case: Case, factor: float) -> None:
+    def skeleton(model: nn.Module) -> list[tuple[str, str, object]]:
+        return [(name, type(m).__name__, getattr(m, "stride", None)) for name, m in model.named_modules()]
+
+    narrow = on_meta(at_width(case, factor))
+    assert skeleton(narrow) == skeleton(on_meta(case))
+    if factor == 1e-9:
+        assert all(weight.shape[0] in (1, case.num_classes, 6) for weight in prunable_weights(narrow).values())
+    assert narrow(torch.empty(2, *case.shape, device="meta")).shape == (2, case.num_classes)
+
+
+@every_scalable
+def test_narrower_models_are_drawn_from_the_published_law(case: Case) -> None:
+    for name, weight in prunable_weights(at_width(case, 0.5).build()).items():
+        expected = published_deviation(case, weight)
+        assert float(weight.detach().std()) / expected == pytest.approx(1, abs=4 / weight.numel() ** 0.5), name

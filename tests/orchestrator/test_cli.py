@@ -37,10 +37,17 @@ def test_plan_counts_points_trials_and_what_is_beyond_maximal_compression(
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("{name: mlp, widths: [20]}", "{name: mlp, widths: [-3]}", "negative dimension -3"),
+        ("{name: mlp, widths: [20]}", "{name: mlp, widths: [-3]}", "ValueError: width -3: expected at least 1"),
         ("{name: mlp, widths: [20]}", "vgg16_bn", "model vgg16_bn {} on digits {} cannot be built: ValueError"),
         ("{name: mlp, widths: [20]}", "own:raises", "cannot be built: KeyError: 'no'"),
         ("dataset: digits", "dataset: own:raises", "cannot be built: KeyError: 'no'"),
+        (
+            "random",
+            "{name: gmp, every: 0}",
+            'pruner gmp {"every":0}: ValueError: every 0: expected a whole number of steps',
+        ),
+        ("random", "{name: rigl, distribution: erc}", "pruner rigl"),
+        ("random", "own:raises", "pruner own:raises {}: KeyError: 'no'"),
     ],
 )
 def test_what_cannot_be_built_is_the_users_to_fix(

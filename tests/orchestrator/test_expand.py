@@ -105,6 +105,35 @@ def test_pruners_that_act_during_training_have_options_but_no_rounds() -> None:
         grid(pruner="{name: gmp, scope: local}")
 
 
+def test_an_unknown_key_is_answered_with_the_keys_that_a_pruner_takes() -> None:
+    for name, keys in [("small_dense", "name"), ("gmp", "begin, end, every, name")]:
+        with pytest.raises(BadInput, match=f"unknown key 'xyz' for pruner {name}: expected one of {keys}$"):
+            grid(pruner=f"{{name: {name}, xyz: 1}}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("iterations", "2"), ("scope", "local"), ("ablation", "shuffle"), ("levels", "2"), ("schedule", "linear")],
+)
+def test_a_narrower_network_has_no_rounds(key: str, value: str) -> None:
+    (point,) = grid(pruner="small_dense")
+    assert (point.pruner.name, point.pruner.iterations, point.levels) == ("small_dense", 1, LevelsConfig())
+    with pytest.raises(BadInput, match=f"nothing is removed, and has no {key}: remove the key"):
+        grid(pruner=f"{{name: small_dense, {key}: {value}}}")
+
+
+@pytest.mark.parametrize(
+    ("model", "complaint"),
+    [
+        ("[mlp, {name: torchvision, arch: resnet18}]", "torchvision cannot be made narrower, as small_dense asks"),
+        ("{name: lenet5, weights: mine.pt}", "weights fit the full lenet5 only, not the narrower one of small_dense"),
+    ],
+)
+def test_a_narrower_network_is_refused_where_there_is_none(model: str, complaint: str) -> None:
+    with pytest.raises(BadInput, match=complaint):
+        grid(model=model, pruner="[random, small_dense]")
+
+
 def test_layers_can_have_a_density_of_their_own() -> None:
     points = grid(pruner="{name: snip, scope: [global, {first: 1, classifier: 0.50}]}")
     assert [p.pruner.scope for p in points] == ["global", '{"classifier":"0.5","first":"1"}']

@@ -74,13 +74,16 @@ def test_at_density_one_the_pruner_and_its_seed_do_not_matter() -> None:
     dense = replace(CONFIG, density=Decimal(1))
     others = [
         replace(dense, pruner=PrunerConfig(name="synflow", iterations=100, score_dtype="float64")),
+        replace(dense, pruner=PrunerConfig(name="small_dense")),
         replace(dense, seeds=replace(dense.seeds, prune=9)),
     ]
     assert {trial_id(fold(one)[0]) for one in [dense, *others]} == {trial_id(fold(dense)[0])}
     assert trial_id(fold(replace(dense, seeds=replace(dense.seeds, init=1)))[0]) != trial_id(fold(dense)[0])
 
 
-@pytest.mark.parametrize("name", ["random", "uniform", "balanced", "erk", "igq", "smart_ratio", "magnitude", "lamp"])
+@pytest.mark.parametrize(
+    "name", ["random", "uniform", "balanced", "erk", "igq", "smart_ratio", "magnitude", "lamp", "small_dense"]
+)
 def test_rounds_schedule_mode_and_precision_fold_where_scores_never_change(name: str) -> None:
     one = PrunerConfig(name=name)
     many = PrunerConfig(

@@ -16,7 +16,7 @@ from torch import nn
 from pruning import criteria
 from pruning.criteria.contract import PruneSet, layer_densities_of
 from pruning.dynamic.contract import DynamicPruner
-from pruning.table import ALL_PRUNERS, CUSTOM, DYNAMIC_PRUNERS, PRUNERS
+from pruning.table import ALL_PRUNERS, CUSTOM, DYNAMIC_PRUNERS, PRUNERS, SMALLER_NETWORKS
 
 
 @pytest.mark.parametrize("name", PRUNERS)
@@ -56,6 +56,12 @@ def test_an_entry_that_sets_layer_densities_scores_once_and_does_not_run_the_net
     if not sets_densities:
         return
     assert (PRUNERS[name].rescores, PRUNERS[name].reads_network) == (False, False)
+
+
+def test_a_baseline_without_a_mask_has_neither_a_class_nor_settings_of_scoring() -> None:
+    assert set(ALL_PRUNERS) == {*PRUNERS, *DYNAMIC_PRUNERS, *SMALLER_NETWORKS}
+    for entry in SMALLER_NETWORKS.values():
+        assert (entry.target, entry.options, entry.rescores, entry.reads_network) == ("", (), False, False)
 
 
 def test_every_criterion_has_an_entry() -> None:
