@@ -44,7 +44,9 @@ def pictures(split: Split) -> list[Image.Image]:
     return [Image.fromarray(image) for image in split.images.permute(0, 2, 3, 1).numpy()]
 
 
-def through_pil(split: Split, images: list[Image.Image], order: Tensor) -> Iterator[Tensor]:
+def through_pil(
+    split: Split, images: list[Image.Image], order: Tensor, batch_size: int = BATCH
+) -> Iterator[Tensor]:
     """Batches as torchvision's reference scripts make them."""
     assert split.normalisation is not None
     transform = transforms.Compose(
@@ -55,7 +57,7 @@ def through_pil(split: Split, images: list[Image.Image], order: Tensor) -> Itera
             transforms.Normalize(split.normalisation.mean, split.normalisation.std),
         ]
     )
-    for batch in order.split(BATCH):
+    for batch in order.split(batch_size):
         yield torch.stack([transform(images[index]) for index in batch.tolist()])
 
 
