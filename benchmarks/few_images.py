@@ -1,4 +1,4 @@
-"""The first images of CIFAR-100, as a data set of its own; the digits, enlarged to 32x32 colours, where it is absent."""
+"""The first images of CIFAR-100 as a data set of their own; the digits, enlarged to 32x32, where it is absent."""
 
 from __future__ import annotations
 

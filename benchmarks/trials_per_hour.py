@@ -1,6 +1,6 @@
 """Whole trials per hour: the product against a careful user's loop, on a grid of real data, and what gives how much.
 
-    python -m benchmarks.trials_per_hour [--json] [--quick] [--small] [--root ../shared/data] [--model vgg11_bn]
+    python -m benchmarks.trials_per_hour [--json] [--quick] [--root ../shared/data] [--model vgg11_bn]
         [--pruners random,magnitude,snip,grasp,synflow] [--exponents 0,0.5,...,4] [--seeds 1] [--epochs 1]
         [--images 5120] [--test-images 1024] [--rounds 100] [--examples-per-class 1] [--processes <cores>]
 
@@ -196,7 +196,6 @@ def parser_of() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="four points of a tiny network: whether it runs at all")
-    parser.add_argument("--small", action="store_true", help="as `make bench`: ResNet-20, whole exponents, few images")
     parser.add_argument("--root", type=Path, default=Path("../shared/data"))
     parser.add_argument("--model", default="vgg11_bn")
     parser.add_argument("--pruners", default="random,magnitude,snip,grasp,synflow")
@@ -212,13 +211,10 @@ def parser_of() -> argparse.ArgumentParser:
 
 
 def settled(arguments: argparse.Namespace) -> argparse.Namespace:
-    """The options with what --quick and --small stand for."""
-    if arguments.small or arguments.quick:
-        arguments.model, arguments.exponents = "resnet20", "0,1,2,3,4"
-        arguments.images, arguments.test_images = 1024, 256
+    """The options with what --quick stands for."""
     if arguments.quick:
         arguments.model, arguments.pruners, arguments.exponents = "convnet", "random,synflow", "0,2"
-        arguments.rounds = 10
+        arguments.images, arguments.test_images, arguments.rounds = 1024, 256, 10
     return arguments
 
 
