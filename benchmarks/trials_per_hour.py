@@ -2,7 +2,7 @@
 
     python -m benchmarks.trials_per_hour [--json] [--quick] [--root ../shared/data] [--model vgg11_bn]
         [--pruners random,magnitude,snip,grasp,synflow] [--exponents 0,0.5,...,4] [--seeds 1] [--epochs 1]
-        [--images 5120] [--test-images 1024] [--rounds 100] [--examples-per-class 1] [--processes <cores>]
+        [--images 2560] [--test-images 1024] [--rounds 100] [--examples-per-class 1] [--processes <cores>]
 
 Every point of the grid is run three ways: by `benchmarks.careful_user`, one trial after the other; by the product with
 the reference engine; by the product as it is (planned and folded, in the cohorts that `prunesweep run` makes). All go
@@ -202,7 +202,7 @@ def parser_of() -> argparse.ArgumentParser:
     parser.add_argument("--exponents", default="0,0.5,1,1.5,2,2.5,3,3.5,4")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--images", type=int, default=5120, help="at least those of a prune set of ten a class")
+    parser.add_argument("--images", type=int, default=2560, help="at least those of a prune set of ten a class")
     parser.add_argument("--test-images", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=100, help="of SynFlow")
     parser.add_argument("--examples-per-class", type=int, default=1, help="of the prune set; the paper's 10 for 50,000")
