@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench clean
 
 demo: .venv/installed  ## the main job on real data: a sweep of 430 trials, ending in a report
 	$(BIN)/prunesweep run sweeps/quickstart.yaml
@@ -20,6 +20,9 @@ lint: .venv/installed  ## format, lint, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: .venv/installed  ## every ratio in one table, under ten minutes
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf .venv results build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

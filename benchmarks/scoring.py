@@ -3,7 +3,8 @@
     python -m benchmarks.scoring [--json] [--quick] [--exponents 3] [--rounds 100] [--repeats 3] [--simple]
 
 Each repeat times all ways one after the other, so that a machine that slows down slows all of them; the table has
-medians, and the ratio is of medians. Same network, dtype, threads and densities; masks are compared on live paths.
+medians of processor seconds, and the ratio is of medians. Same network, dtype, threads and densities; masks are
+compared on live paths.
 """
 
 from __future__ import annotations
@@ -70,9 +71,9 @@ def measure(model: nn.Module, exponent: float, num_rounds: int, repeats: int, si
     masks: dict[str, Masks] = {}
     for _ in range(repeats):
         for name, way in ways(model, density, num_rounds, simple).items():
-            start = time.perf_counter()
+            start = time.process_time()
             masks[name] = way()
-            seconds.setdefault(name, []).append(time.perf_counter() - start)
+            seconds.setdefault(name, []).append(time.process_time() - start)
     median = {name: statistics.median(times) for name, times in seconds.items()}
     return [
         {

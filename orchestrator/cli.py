@@ -228,6 +228,33 @@ def trial(
 
 
 @app.command()
+def audit(
+    directory: StoreDir,
+    sample: Annotated[str, typer.Option(metavar="N|P%", help="How many completed trials: a count or a share.")] = "1%",
+    seed: Annotated[int, typer.Option(help="Which trials are drawn.")] = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    data_root: DataRoot = None,
+) -> None:
+    """Run a random sample of trials again on the reference path and say what differs: exit 1 if it is too much."""
+    from orchestrator.audit import audit as run_again
+    from orchestrator.audit import choose, findings_json, show_findings
+    from orchestrator.run import Exit, load_saved_sweep
+
+    store = _existing_store(directory)
+    file = load_saved_sweep(store)
+    with _naming_damaged_files(store):
+        chosen, num_completed = choose(file, store, sample, seed)
+        findings = list(run_again(file, store, chosen, device=device, data_root=_data_root(data_root, file)))
+    if as_json:
+        _print_json(findings_json(findings))
+    else:
+        show_findings(findings, num_completed, out)
+    if any(finding.problems for finding in findings):
+        raise typer.Exit(int(Exit.SOME_FAILED))
+
+
+@app.command()
 def init(path: Annotated[Path, typer.Argument(help="The file to write.")] = Path("sweep.yaml")) -> None:
     """Write a commented sweep file to start from."""
     if path.exists():
