@@ -95,9 +95,7 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
             "curve",
             kind=["pruner"],
             settings={
-                "iterations": _text("iterations", " round").add(
-                    pl.when(pl.col("iterations") == 1).then(pl.lit("")).otherwise(pl.lit("s"))
-                ),
+                "iterations": _counted("iterations", "round"),
                 "schedule": pl.col("schedule"),
                 "scope": _options("scope"),
                 "mode": _text("mode", " mode"),
@@ -109,13 +107,15 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "examples_per_class": _text("examples_per_class", " examples per class"),
                 "pre_epochs": pl.when(pl.col("pre_epochs") == 0)
                 .then(pl.lit("at initialisation"))
-                .otherwise(pl.lit("after ") + _text("pre_epochs", " epochs")),
-                "levels": _text("levels", " levels"),
+                .otherwise(pl.lit("after ") + _counted("pre_epochs", "epoch")),
+                "levels": _counted("levels", "level"),
                 "rewind": pl.when(pl.col("rewind") == "none")
                 .then(pl.lit("not rewound"))
                 .otherwise(pl.col("rewind") + pl.lit(" rewound")),
                 "rewind_step": pl.lit("to step ") + _text("rewind_step"),
-                "fine_tune_epochs": _text("fine_tune_epochs", " epochs of fine-tuning"),
+                "fine_tune_epochs": pl.when(pl.col("fine_tune_epochs") == 0)
+                .then(pl.lit("to the recipe's end"))
+                .otherwise(_counted("fine_tune_epochs", "epoch") + pl.lit(" of fine-tuning")),
                 "pruner_options": _options("pruner_options"),
             },
         ),
@@ -126,7 +126,7 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
             kind=named,
             head=False,
             settings={
-                "epochs": _text("epochs", " epochs"),
+                "epochs": _counted("epochs", "epoch"),
                 "optimizer": pl.col("optimizer"),
                 "lr": pl.lit("lr ") + _text("lr"),
                 "momentum": pl.lit("momentum ") + _text("momentum"),
@@ -183,6 +183,11 @@ def _labels(
 
 def _text(column: str, unit: str = "") -> pl.Expr:
     return pl.col(column).cast(pl.String) + pl.lit(unit)
+
+
+def _counted(column: str, noun: str) -> pl.Expr:
+    """1 round, 100 rounds."""
+    return _text(column, f" {noun}") + pl.when(pl.col(column) == 1).then(pl.lit("")).otherwise(pl.lit("s"))
 
 
 def _options(column: str) -> pl.Expr:
