@@ -115,12 +115,14 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 .then(pl.lit("at initialisation"))
                 .otherwise(pl.lit("after ") + _counted("pre_epochs", "epoch")),
                 # spelled-out densities tell how many levels there are
-                "levels": pl.when(~_is_spelled_out()).then(_text("levels", " levels")),
+                "levels": pl.when(~_is_spelled_out()).then(_counted("levels", "level")),
                 "rewind": pl.when(pl.col("rewind") == "none")
                 .then(pl.lit("not rewound"))
                 .otherwise(pl.col("rewind") + pl.lit(" rewound")),
                 "rewind_step": pl.lit("to step ") + _text("rewind_step"),
-                "fine_tune_epochs": _text("fine_tune_epochs", " epochs of fine-tuning"),
+                "fine_tune_epochs": pl.when(pl.col("fine_tune_epochs") == 0)
+                .then(pl.lit("to the recipe's end"))
+                .otherwise(_counted("fine_tune_epochs", "epoch") + pl.lit(" of fine-tuning")),
                 "pruner_options": _options("pruner_options"),
             },
             # beside pruners at initialisation it must be said of one that is not, though it always is
@@ -136,7 +138,7 @@ def _labelled(points: pl.LazyFrame) -> pl.LazyFrame:
             kind=named,
             head=False,
             settings={
-                "epochs": _text("epochs", " epochs"),
+                "epochs": _counted("epochs", "epoch"),
                 "optimizer": pl.col("optimizer"),
                 "lr": pl.lit("lr ") + _text("lr"),
                 "momentum": pl.lit("momentum ") + _text("momentum"),

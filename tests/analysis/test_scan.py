@@ -78,6 +78,17 @@ def test_options_that_read_alike_stay_two_curves(builder):
     assert [name for _, _, name in curves(builder.write())] == ['mine:P, k 1 {"k":"1"}', 'mine:P, k 1 {"k":1}']
 
 
+def test_training_before_pruning_reads_as_words_beside_pruning_at_initialisation(builder):
+    for trial, pre_epochs, fine_tune_epochs in [("a", 0, 0), ("b", 1, 1), ("c", 1, 2)]:
+        builder.both(trial, point={"pre_epochs": pre_epochs, "fine_tune_epochs": fine_tune_epochs})
+    curves = scan(builder.write()).results.sort("trial_id").select("curve").collect()["curve"].to_list()
+    assert [curve.partition(", ")[2] for curve in curves] == [
+        "at initialisation, to the recipe's end",
+        "after 1 epoch, 1 epoch of fine-tuning",
+        "after 1 epoch, 2 epochs of fine-tuning",
+    ]
+
+
 def test_models_and_training_are_labelled_only_where_they_vary(builder):
     builder.point("a", model="mlp", model_options='{"width":8}', lr=0.1)
     builder.point("b", model="mlp", model_options='{"width":16}', lr=0.1)
