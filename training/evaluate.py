@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from training.datasets.contract import Examples
+from training.datasets.labels_only import LabelsOnly
 
 EVALUATION_BATCH = 512
 
@@ -31,6 +32,12 @@ def evaluate(model: nn.Module, split: Examples) -> Metrics | None:
         return None
     was_training = model.training
     model.eval()
+    metrics = _of_a_constant(model, split) if isinstance(split, LabelsOnly) else _of_images(model, split)
+    model.train(was_training)
+    return metrics
+
+
+def _of_images(model: nn.Module, split: Examples) -> Metrics:
     device = split.labels.device
     loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     num_top1 = torch.zeros((), dtype=torch.int64, device=device)
@@ -43,6 +50,14 @@ def evaluate(model: nn.Module, split: Examples) -> Metrics | None:
         hits = ranked[:, :5] == labels[:, None]
         num_top1 += hits[:, 0].sum()
         num_top5 += hits.sum()
-    model.train(was_training)
     total = len(split)
     return Metrics(loss=float(loss_sum) / total, accuracy=int(num_top1) / total, top5=int(num_top5) / total)
+
+
+def _of_a_constant(model: nn.Module, split: LabelsOnly) -> Metrics:
+    """Every image gets the same logits, so each class's loss and rank count as often as it occurs."""
+    logits = model(torch.empty(1, 0, device=split.labels.device))[0]
+    total, counts = len(split), split.counts
+    loss = -counts.double().dot(torch.log_softmax(logits.double(), 0))
+    hits = counts[logits.argsort(descending=True, stable=True)[:5]].tolist()
+    return Metrics(loss=float(loss) / total, accuracy=hits[0] / total, top5=sum(hits) / total)

@@ -107,8 +107,3 @@ def concatenated(tensors: list[Tensor], num_images: int) -> Tensor:
 def zero_example(images: Tensor, units: int, positions: tuple[int, ...]) -> Tensor:
     """Zeros (1, units, *positions)."""
     return images.new_zeros(1, units, *positions)
-
-
-def for_each_image(example: Tensor, num_images: int) -> Tensor:
-    """One example's values (1, ...) as those of all images."""
-    return example.expand(num_images, *example.shape[1:])
