@@ -112,7 +112,8 @@ class Builder:
         if torch.equal(part.units, units):
             return part
         index, back = _positions(units, part.units), _positions(part.units, units)
-        node = self.call(arrange, part.node, self.buffer(index), self.buffer(back))
+        adds, drops = bool((index == len(part.units)).any()), bool((back == len(units)).any())
+        node = self.call(arrange, part.node, self.buffer(index), self.buffer(back), adds, drops)
         return Part(node, units, part.varies, is_fresh=True)
 
 
