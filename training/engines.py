@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from pruning.dynamic.contract import is_dynamic
 from pruning.masks import Masks
 from training.build import build_criterion
 from training.compaction.compact import NotCompacted, compact
+from training.compaction.tail import Tail
 from training.config import TrainingConfig, TrialConfig
 from training.masking import Removed, removed_weights
 from training.optimizer import build_optimizer
@@ -33,8 +35,20 @@ class Trainee:
     """"reference": dense tensors, masked after every step; "compact": the small network."""
     fallback: str = ""
     """Why the reference engine trains although the compact one was asked for."""
-    depends_on_images: bool = True
-    """False for a collapsed network: its logits are those of a constant, and only the labels of a batch matter."""
+    tail: Tail | None = None
+    """Of a collapsed network, what is left to train: its logits are those of a constant, and only labels matter."""
+
+    def backward(self, images: Tensor, labels: Tensor, config: TrainingConfig) -> Tensor:
+        """The mean loss of a batch, a scalar; the gradient of every parameter is left in it.
+
+        A collapsed network's `labels` are counts of each class, as `training.datasets.labels_only` hands them out.
+        """
+        if self.tail is not None:
+            return self.tail.backward(images, labels, config)
+        loss = training_loss(self.model, images, labels, config)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return loss.detach()
 
 
 def masked_dense(model: nn.Module, masks: Masks, config: TrainingConfig, *, fallback: str = "") -> Trainee:
@@ -66,7 +80,7 @@ def trainee(
         removed=small.removed_weights(),
         optimizer=small.optimizer(config.training),
         engine="compact",
-        depends_on_images=small.depends_on_images,
+        tail=None if small.depends_on_images else Tail(small.model),
     )
 
 
@@ -79,3 +93,12 @@ def needs_the_full_network(config: TrialConfig) -> str:
     if config.pruner.prunable != "weights":
         return f"prunable are {config.pruner.prunable}"
     return ""
+
+
+def training_loss(model: nn.Module, images: Tensor, labels: Tensor, config: TrainingConfig) -> Tensor:
+    """Mean cross-entropy over the batch with the configured label smoothing and precision.
+
+    bf16 is autocast: parameters, their gradients and the loss stay in the parameters' own dtype or float32.
+    """
+    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
+        return F.cross_entropy(model(images), labels, label_smoothing=config.label_smoothing)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pruning.masks import Masks
@@ -65,7 +64,8 @@ class Training:
         self.step = 0
         """Steps of the recipe that lie behind."""
         self.steps_per_epoch = steps_per_epoch(dataset, config)
-        self._dataset = dataset if trainee.depends_on_images else without_images(dataset)
+        self._trainee = trainee
+        self._dataset = dataset if trainee.tail is None else without_images(dataset)
         self._config, self._order_seed = config, order_seed
         self._level, self._moving = level, moving
         self._device = dataset.train.labels.device
@@ -151,11 +151,9 @@ class Training:
 
     def _take_step(self, images: Tensor, labels: Tensor) -> None:
         config = self._config
-        loss = training_loss(self.model, images, labels, config)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._loss_sum += loss.detach().double() * len(labels)
-        self._num_seen += len(labels)
+        loss = self._trainee.backward(images, labels, config)
+        self._loss_sum.add_(loss, alpha=len(images))
+        self._num_seen += len(images)
         moving = self._moving if self._moving and self._moving.is_due(self.step + 1) else None
         if moving is None or not moving.replaces_step:
             if config.clip_grad_norm:
@@ -204,12 +202,3 @@ def measured(
         validation=evaluate(model, dataset.validation),
         test=evaluate(model, dataset.test),
     )
-
-
-def training_loss(model: nn.Module, images: Tensor, labels: Tensor, config: TrainingConfig) -> Tensor:
-    """Mean cross-entropy over the batch with the configured label smoothing and precision.
-
-    bf16 is autocast: parameters, their gradients and the loss stay in the parameters' own dtype or float32.
-    """
-    with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
-        return F.cross_entropy(model(images), labels, label_smoothing=config.label_smoothing)

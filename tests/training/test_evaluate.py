@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from training.datasets.contract import Split
-from training.evaluate import Metrics, evaluate
+from training.evaluate import Metrics, evaluate, label_ranks
 
 
 class Lookup(nn.Module):
@@ -50,6 +50,16 @@ def test_metrics_are_numpys_with_ties_going_to_the_lower_class(
     assert measured.loss == pytest.approx(loss, rel=1e-5, abs=1e-6)
     if num_classes <= 5:
         assert measured.top5 == 1
+
+
+@given(seed=st.integers(0, 1000), num_classes=st.sampled_from([1, 2, 7, 30]))
+def test_ranks_are_those_of_a_stable_sort_also_of_what_is_not_finite(seed: int, num_classes: int) -> None:
+    source = torch.Generator().manual_seed(seed)
+    values = torch.tensor([-torch.inf, -1.0, -0.0, 0.0, 2.0, torch.inf, torch.nan])
+    logits = values[torch.randint(len(values), (20, num_classes), generator=source)]
+    labels = torch.randint(num_classes, (20,), generator=source)
+    ranked = logits.argsort(dim=1, descending=True, stable=True)
+    assert label_ranks(logits, labels).tolist() == (ranked == labels[:, None]).int().argmax(1).tolist()
 
 
 def test_a_collapsed_network_predicts_class_zero() -> None:

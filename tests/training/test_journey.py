@@ -51,6 +51,7 @@ RIGL = replace(CONVNET, pruner=PrunerConfig(name="rigl", options='{"every":4}'))
 
 SETTINGS = {
     "snip": replace(CONVNET, pruner=PrunerConfig(name="snip", mode="train")),
+    "collapsed": replace(CONVNET, density=Decimal("0.01")),
     "snip after training": replace(
         CONVNET, pruner=PrunerConfig(name="snip", mode="train"), levels=LevelsConfig(pre_epochs=1)
     ),

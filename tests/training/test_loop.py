@@ -18,9 +18,9 @@ from pruning.prunable import prunable_weights
 from training.config import OPTIMIZERS, TrainingConfig
 from training.datasets.augment import Augmentation
 from training.datasets.contract import Dataset, Split
-from training.engines import masked_dense
+from training.engines import masked_dense, training_loss
 from training.evaluate import evaluate
-from training.loop import Training, train, training_loss
+from training.loop import Training, train
 from training.masking import clip_gradients, removed_weights, zero_removed
 from training.optimizer import build_optimizer, learning_rate
 from training.record import EpochRecord

@@ -13,7 +13,7 @@ from pruning.masks import Masks
 from training.compaction.graph import Graph
 from training.compaction.keep import Kept
 from training.compaction.operations.contract import Part
-from training.compaction.parts import arrange, for_each_image, zero_example
+from training.compaction.parts import arrange, zero_example
 
 _COPY_BELOW = 0.6
 """Units are copied out of a tensor if they are a smaller part of it; above, computing them all costs less."""
@@ -49,8 +49,7 @@ class Builder:
             sources = [parts[source] for source in operation.sources]
             parts[operation.node] = operation.emit(self, sources, kept.wanted[operation.node])
         logits = self.few(parts[self.source.output], kept.wanted[self.source.output].nonzero().flatten(), ())
-        repeated = logits.node if logits.varies else self.call(for_each_image, logits.node, self.num_images)
-        self.graph.output(repeated)
+        self.graph.output(logits.node)
         return logits
 
     def network(self) -> fx.GraphModule:
@@ -113,7 +112,8 @@ class Builder:
         if torch.equal(part.units, units):
             return part
         index, back = _positions(units, part.units), _positions(part.units, units)
-        node = self.call(arrange, part.node, self.buffer(index), self.buffer(back))
+        adds, drops = bool((index == len(part.units)).any()), bool((back == len(units)).any())
+        node = self.call(arrange, part.node, self.buffer(index), self.buffer(back), adds, drops)
         return Part(node, units, part.varies, is_fresh=True)
 
 

@@ -11,6 +11,7 @@ removed weights to zero after each step, as the reference loop does. Why it is e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -64,11 +65,21 @@ class SmallNetwork(nn.Module):
 
     def forward(self, images_nchw: Tensor) -> Tensor:
         """Logits (n, classes). Where they do not depend on the images, only their number is looked at."""
-        if self.training:
-            self.num_forwards += 1
+        if not self.depends_on_images:
+            return self.row(images_nchw).expand(len(images_nchw), -1)
         if images_nchw.dim() == 4 and images_nchw.dtype is torch.float32:
             images_nchw = images_nchw.contiguous(memory_format=torch.channels_last)
-        return self.idle(self.layers(images_nchw, len(images_nchw)))
+        return self._logits(images_nchw)
+
+    def row(self, images: Tensor) -> Tensor:
+        """Of a collapsed network, the logits (1, classes) that every one of the images gets."""
+        assert not self.depends_on_images
+        return self._logits(images)
+
+    def _logits(self, images: Tensor) -> Tensor:
+        if self.training:
+            self.num_forwards += 1
+        return cast(Tensor, self.idle(self.layers(images, len(images))))
 
 
 class Compacted:

@@ -75,28 +75,36 @@ class _Arranged(torch.autograd.Function):
     """Units in another order; the index one past the end stands for zeros."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, index: Tensor, back: Tensor) -> Tensor:
+    def forward(ctx: Any, inputs: Tensor, index: Tensor, back: Tensor, adds: bool, drops: bool) -> Tensor:
         ctx.save_for_backward(back)
-        return _take(inputs, index)
+        ctx.drops = drops
+        return _take(inputs, index, adds)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         (back,) = ctx.saved_tensors
-        return _take(gradient, back), None, None
+        return _take(gradient, back, ctx.drops), None, None, None, None
 
 
-def arrange(inputs: Tensor, index: Tensor, back: Tensor) -> Tensor:
-    """Unit i of the result is unit index[i] of `inputs`, zero where that is one past the end; `back` is its inverse."""
-    return cast(Tensor, _Arranged.apply(inputs, index, back))
+def arrange(inputs: Tensor, index: Tensor, back: Tensor, adds: bool, drops: bool) -> Tensor:
+    """Unit i of the result is unit index[i] of `inputs`, zero where that is one past the end; `back` is its inverse.
+
+    `adds` and `drops` say whether `index` and `back` point past the end anywhere.
+    """
+    return cast(Tensor, _Arranged.apply(inputs, index, back, adds, drops))
 
 
-def _take(inputs: Tensor, index: Tensor) -> Tensor:
+def _take(inputs: Tensor, index: Tensor, with_zeros: bool) -> Tensor:
     """Gathered along the innermost dimension: ten times faster than index_select(1) on channels_last."""
     if inputs.dim() == 2:
-        return F.pad(inputs, (0, 1)).index_select(1, index)
+        return _padded(inputs, with_zeros).index_select(1, index)
     n, c, h, w = inputs.shape
-    rows = F.pad(inputs.permute(0, 2, 3, 1).reshape(-1, c), (0, 1))
+    rows = _padded(inputs.permute(0, 2, 3, 1).reshape(-1, c), with_zeros)
     return rows.index_select(1, index).view(n, h, w, len(index)).permute(0, 3, 1, 2)
+
+
+def _padded(rows: Tensor, with_zeros: bool) -> Tensor:
+    return F.pad(rows, (0, 1)) if with_zeros else rows  # padding copies everything
 
 
 def concatenated(tensors: list[Tensor], num_images: int) -> Tensor:
@@ -107,8 +115,3 @@ def concatenated(tensors: list[Tensor], num_images: int) -> Tensor:
 def zero_example(images: Tensor, units: int, positions: tuple[int, ...]) -> Tensor:
     """Zeros (1, units, *positions)."""
     return images.new_zeros(1, units, *positions)
-
-
-def for_each_image(example: Tensor, num_images: int) -> Tensor:
-    """One example's values (1, ...) as those of all images."""
-    return example.expand(num_images, *example.shape[1:])

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.compaction_exactness import SHAPE, Case, MaskedDense, masks_of, start_of
+from benchmarks.compaction_exactness import SHAPE, Case, MaskedDense, holds, masks_of, measure_network, start_of
 from models.cifar_resnet import resnet20
 from models.convnet import ConvNet
 from pruning.masks import Masks, all_kept
@@ -169,6 +169,31 @@ def test_a_collapsed_network_keeps_only_what_gets_a_gradient() -> None:
     small = compacted(model, masks)
     assert not small.depends_on_images
     assert {name for name, _ in small.model.layers.named_parameters()} == {"classifier.bias"}
+
+
+class Bypassed(nn.Module):
+    """A residual branch whose offset trains also where nothing feeds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.branch = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16))
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, images_nchw: Tensor) -> Tensor:
+        stem = torch.relu(self.stem(images_nchw))
+        return self.head(torch.relu(self.branch(stem) + stem).mean((2, 3)))
+
+
+def test_rows_of_zeros_before_a_trained_offset_are_put_in_where_they_are_read() -> None:
+    torch.manual_seed(0)
+    model = Bypassed().double().train()
+    masks = {name: torch.rand_like(weight) < 0.9 for name, weight in prunable_weights(model).items()}
+    masks["branch.0.weight"][:12] = False
+    small = compacted(model, masks)
+    assert small.masks["layers.branch.0.weight"].shape == (4, 16, 3, 3)
+    assert dict(small.model.named_parameters())["layers.branch.1.bias"].shape == (16,)
+    assert holds(measure_network(Case("", "", 0), model, masks))
 
 
 def test_dropout_draws_as_in_the_full_network() -> None:

@@ -40,10 +40,18 @@ def test_batch_norm_of_a_single_value_is_refused_as_torch_refuses_it() -> None:
 def test_arranging_picks_units_and_fills_with_zeros(shape: tuple[int, ...]) -> None:
     inputs = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     index, back = torch.tensor([1, 4, 3]), torch.tensor([3, 0, 3, 2])
-    arranged = arrange(inputs, index, back)
+    arranged = arrange(inputs, index, back, adds=True, drops=True)
     assert torch.equal(arranged[:, [0, 2]], inputs[:, [1, 3]])
     assert not arranged[:, 1].any()
-    assert torch.autograd.gradcheck(lambda x: arrange(x, index, back), inputs)
+    assert torch.autograd.gradcheck(lambda x: arrange(x, index, back, True, True), inputs)
+    index, back = torch.tensor([1, 3]), torch.tensor([2, 0, 2, 1])
+    chosen = arrange(inputs, index, back, adds=False, drops=True)
+    assert torch.equal(chosen, inputs[:, [1, 3]])
+    assert torch.autograd.gradcheck(lambda x: arrange(x, index, back, False, True), inputs)
+    restored = arrange(chosen, back, index, adds=True, drops=False)
+    assert torch.equal(restored[:, [1, 3]], inputs[:, [1, 3]])
+    assert not restored[:, [0, 2]].any()
+    assert torch.autograd.gradcheck(lambda x: arrange(x, back, index, True, False), chosen.detach().requires_grad_())
 
 
 @pytest.mark.parametrize("facts_of", [MODULES, FUNCTIONS], ids=["modules", "functions"])

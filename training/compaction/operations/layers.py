@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from training.compaction.build import Builder
 
 _SELECT_SAVES = 24
-"""Multiplications a position that leaving out units must save for each unit that is copied to leave them out."""
+"""Multiplications a position that leaving out units must save for each unit copied to leave them out or put them in."""
 
 
 class Weighted(Operation):
@@ -82,6 +82,7 @@ class Weighted(Operation):
         if self.groups > 1:
             return self._emit_groups(build, part, needed, wanted)
         part = self._without_unread(build, part, needed, len(rows))
+        rows = self._without_unfed(rows, needed, len(part.units))
         layer = self._shrunk(build, rows, part.units, groups=1)
         return Part(build.module(self.name, layer, part.node), rows, part.varies, is_fresh=True)
 
@@ -90,6 +91,14 @@ class Weighted(Operation):
         taps = self.mask[0, 0].numel()
         saved = num_rows * taps * (len(part.units) - len(units))
         return build.select(part, units) if saved > _SELECT_SAVES * (len(part.units) + len(units)) else part
+
+    def _without_unfed(self, rows: Tensor, needed: Tensor, num_columns: int) -> Tensor:
+        """Rows of zeros that somebody wants are left to be put in by whoever reads them, where that saves more."""
+        if self.layer.bias is not None:
+            return rows
+        fed = rows[self.reads[rows][:, needed].any(1)]
+        saved = (len(rows) - len(fed)) * self.mask[0, 0].numel() * num_columns
+        return fed if saved > _SELECT_SAVES * (len(rows) + len(fed)) else rows
 
     def _constant(self, build: Builder, rows: Tensor) -> Part:
         """Nothing feeds the wanted units: what is left is the bias, or zeros that somebody asked for."""
