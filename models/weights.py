@@ -46,6 +46,19 @@ def with_weights(model: Model, path: str | None) -> Model:
     return model
 
 
+def write_weights(model: nn.Module, path: Path, about: Mapping[str, str]) -> None:
+    """Write parameters and buffers of `model` to a .safetensors file that `with_weights` reads.
+
+    `about` is kept in the file's header. Raises ValueError for another suffix.
+    """
+    from safetensors.torch import save_file
+
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path}: weights are written to a .safetensors file, not {path.suffix or 'no suffix'!r}")
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    save_file(state, path, metadata=dict(about))
+
+
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors by name, on the CPU. Raises FileNotFoundError, or ValueError naming the file and its fault."""
     if not path.is_file():

@@ -201,6 +201,10 @@ def trial(
     debug: Annotated[
         bool, typer.Option("--debug", help="Run it again in this process, so that a debugger works.")
     ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Run it again and write the trained weights to this .safetensors file."),
+    ] = None,
     device: Device = "auto",
     data_root: DataRoot = None,
 ) -> None:
@@ -208,6 +212,9 @@ def trial(
     from orchestrator.inspect_trial import debug_trial, find_stored, find_trial, show_trial
     from orchestrator.run import Exit, load_saved_sweep
 
+    if weights is not None and (weights.suffix != ".safetensors" or not weights.absolute().parent.is_dir()):
+        raise BadInput(f"--weights {weights}: expected a .safetensors file in a folder that exists")
+    debug = debug or weights is not None
     store = _existing_store(directory)
     with _naming_damaged_files(store):
         stored = None if debug else find_stored(store, trial_id)
@@ -220,7 +227,7 @@ def trial(
         show_trial(store, identity, out)
         return
     try:
-        debug_trial(file, store, identity, config, device, out, _data_root(data_root, file))
+        debug_trial(file, store, identity, config, device, out, _data_root(data_root, file), weights)
     except Exception:  # the trial's own: the debugger has seen it where it was raised
         err.print_exception(max_frames=12)
         err.print("The trial failed, as above. Nothing was written to the store.")

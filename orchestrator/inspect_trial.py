@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -71,13 +73,21 @@ def debug_trial(
     device: str,
     console: Console,
     data_root: str | None = None,
+    weights: Path | None = None,
 ) -> None:
-    """Run the trial here, without Ray and without catching what it raises, and compare with the store."""
+    """Run the trial here, without Ray and without catching what it raises, and compare with the store.
+
+    The trained network's weights are written to the file `weights`, if one is given: the full network, removed weights
+    exactly zero.
+    """
+    from models.weights import write_weights
     from training.context import CohortContext
     from training.trial import run_trial
 
     UserCode(file.folder).make_importable()
-    record = run_trial(config, CohortContext(device, data_root=data_root))
+    about = {"trial_id": identity, "config": config.to_json()}
+    keep = None if weights is None else partial(write_weights, path=weights, about=about)
+    record = run_trial(config, CohortContext(device, data_root=data_root), keep)
     nowhere = Provenance(run_id="", prunesweep_version="", torch_version="", git_commit=None, git_dirty=None)
     rows = attempt_rows(record, trial_id=identity, attempt_id="", attempt=0, provenance=nowhere)
     now = rows["trials"][0]
@@ -86,4 +96,6 @@ def debug_trial(
     for column in ("kept_weights", "live_weights", "collapsed_layers", "final_train_loss", "final_test_accuracy"):
         table.add_row(column, str(stored.get(column, "")), str(now.get(column, "")))
     console.print(table)
+    if weights is not None:
+        console.print(f"Trained weights: {weights}", markup=False, highlight=False, soft_wrap=True)
     console.print("Nothing was written to the store.", highlight=False)

@@ -7,6 +7,7 @@ measurement, and is recorded with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,8 @@ class Trainee:
     """"reference": dense tensors, masked after every step; "compact": the small network."""
     fallback: str = ""
     """Why the reference engine trains although the compact one was asked for."""
+    restore_into: Callable[[nn.Module], None] | None = None
+    """Writes what training made of `model` into the full one; None where `model` is that."""
     tail: Tail | None = None
     """Of a collapsed network, what is left to train: its logits are those of a constant, and only labels matter."""
 
@@ -80,6 +83,7 @@ def trainee(
         removed=small.removed_weights(),
         optimizer=small.optimizer(config.training),
         engine="compact",
+        restore_into=small.restore_into,
         tail=None if small.depends_on_images else Tail(small.model),
     )
 

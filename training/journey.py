@@ -7,7 +7,7 @@ again by whoever runs the trial next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -24,7 +24,7 @@ from training.context import CohortContext, build_network
 from training.datasets.contract import Dataset
 from training.engines import trainee
 from training.levels import Stretch, round_schedule, stretches
-from training.loop import State, Training, steps_per_epoch, untrained
+from training.loop import State, Training, steps_per_epoch
 from training.moving_masks import MovingMasks
 from training.pruned import Pruning
 from training.pruning_step import described, prune_model
@@ -54,6 +54,7 @@ class Journey:
         self.layers: list[LayerRecord] = []
         self.is_connected: bool | None = None
         self.engine, self.fallback = "reference", ""
+        self._restore: Callable[[nn.Module], None] | None = None
         self._context.snapshots.start_clock()
         self._take_up()
 
@@ -71,6 +72,7 @@ class Journey:
             self.model, self.masks, self._dataset.input_shape, self._config, self._context.execution.engine
         )
         self.engine, self.fallback = chosen.engine, chosen.fallback
+        self._restore = chosen.restore_into
         self._training = training = Training(
             chosen,
             self._dataset,
@@ -85,7 +87,7 @@ class Journey:
             training.load(self._start)
         self._remember_rewind_point()
         if stretch.density is None and self._config.training.epochs == 0:
-            self.epochs.append(untrained(self.model, self._dataset, self._config.training))
+            self.epochs.append(training.untrained())
         for record in training.run(stretch.stop_step, self._after_step):
             self.epochs.append(record)
             if self._context.snapshots.is_due():
@@ -102,6 +104,12 @@ class Journey:
             self._context.snapshots.share(
                 history(self._config, self._course, self._number), self._snapshot(), keep=stretch.level == 0
             )
+
+    def full_network(self) -> nn.Module:
+        """The full model as masked dense training leaves it, removed weights exactly zero; once nothing is ahead."""
+        if self._restore is not None:
+            self._restore(self.model)
+        return self.model
 
     def prune(self, stretch: Stretch) -> None:
         """Prune to the density at the end of `stretch`; set network and clock to where the next stretch starts."""

@@ -91,6 +91,12 @@ class Training:
                 self._start_epoch()
                 yield measured(self.model, self._dataset, level=self._level, epoch=epoch, lr=lr, train_loss=loss)
 
+    def untrained(self) -> EpochRecord:
+        """The record of the pruned network before its first step, as epoch 0."""
+        metrics = evaluate(self.model, self._dataset.train)
+        loss = metrics.loss if metrics else math.nan
+        return measured(self.model, self._dataset, level=self._level, epoch=0, lr=self._config.lr, train_loss=loss)
+
     def state(self) -> State:
         """Everything that the next step depends on, besides what this object was made from."""
         tensors = network_state(self.model) | optimizer_state(self._optimizer)
@@ -175,19 +181,13 @@ def train(
     """
     training = Training(masked_dense(model, masks, config), dataset, config, order_seed)
     if config.epochs == 0:
-        yield untrained(model, dataset, config)
+        yield training.untrained()
     yield from training.run(config.epochs * training.steps_per_epoch)
 
 
 def steps_per_epoch(dataset: Dataset, config: TrainingConfig) -> int:
     """Steps that see every training image once."""
     return math.ceil(len(dataset.train) / config.batch_size)
-
-
-def untrained(model: nn.Module, dataset: Dataset, config: TrainingConfig) -> EpochRecord:
-    """The record of a network before its first step, as epoch 0."""
-    metrics = evaluate(model, dataset.train)
-    return measured(model, dataset, level=1, epoch=0, lr=config.lr, train_loss=metrics.loss if metrics else math.nan)
 
 
 def measured(

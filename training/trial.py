@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from torch import nn
+
 from pruning.packing import pack
 from training.config import TrialConfig
 from training.context import CohortContext, build_network
@@ -31,8 +33,10 @@ def run_cohort(
         yield record
 
 
-def run_trial(config: TrialConfig, context: CohortContext | None = None) -> TrialRecord:
-    """Build, prune and train one network; return what was measured.
+def run_trial(
+    config: TrialConfig, context: CohortContext | None = None, keep: Callable[[nn.Module], None] | None = None
+) -> TrialRecord:
+    """Build, prune and train one network; return what was measured, and hand the trained network to `keep`.
 
     Pruned at initialisation, the first stretch of training is empty and the second is the whole recipe. A trial that
     was cut off goes on from its last checkpoint.
@@ -51,6 +55,8 @@ def run_trial(config: TrialConfig, context: CohortContext | None = None) -> Tria
         if stretch.density is not None:
             with timer("prune"):
                 journey.prune(stretch)
+    if keep is not None:
+        keep(journey.full_network())
     return TrialRecord(
         config=config,
         execution=replace(context.execution_of(config), engine=journey.engine),

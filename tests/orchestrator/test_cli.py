@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from models.weights import read_weights
 from orchestrator import cli
 from orchestrator.cli import run_command
+from orchestrator.store.layout import Store
+from orchestrator.store.read import scan_table, scan_trials
 
 from .conftest import SMALL_SWEEP, CommandLine
 
@@ -107,9 +111,6 @@ def test_a_trial_run_again_here_gives_the_stored_bits(prunesweep: CommandLine, t
     prunesweep("run", "small.yaml", "--slots", "1")
     lines = prunesweep("plan", "small.yaml").stdout
     assert "2 done" in lines
-    from orchestrator.store.layout import Store
-    from orchestrator.store.read import scan_trials
-
     for identity in scan_trials(Store(tmp_path / "results" / "small")).collect()["trial_id"]:
         shown = prunesweep("trial", "results/small", identity[:10]).stdout
         assert identity in shown
@@ -118,6 +119,13 @@ def test_a_trial_run_again_here_gives_the_stored_bits(prunesweep: CommandLine, t
         compared = [line.split() for line in again.splitlines() if line.split()[:1] == ["final_train_loss"]]
         assert compared
         assert compared[0][1] == compared[0][2]
+    exported = prunesweep("trial", "results/small", identity[:10], "--weights", "trained.safetensors").stdout
+    assert "Trained weights: trained.safetensors" in exported
+    weights = read_weights(tmp_path / "trained.safetensors")
+    layers = {f"{layer}.weight": kept for layer, kept in kept_of(tmp_path / "results" / "small", identity).items()}
+    assert {name: int(weights[name].count_nonzero()) for name in layers} == layers
+    wrong = prunesweep("trial", "results/small", identity[:10], "--weights", "trained.onnx", check=2)
+    assert "expected a .safetensors file" in wrong.stderr
 
 
 def test_a_failed_trial_is_shown_and_debugged_also_after_its_code_has_changed(
@@ -127,15 +135,17 @@ def test_a_failed_trial_is_shown_and_debugged_also_after_its_code_has_changed(
     (tmp_path / "small.yaml").write_text(text.replace("{count: 2}", "0"))
     (tmp_path / "own.py").write_text("class Raises:\n    def score(self, *a):\n        raise KeyError('no')\n")
     prunesweep("run", "small.yaml", "--slots", "1", check=1)
-    from orchestrator.store.layout import Store
-    from orchestrator.store.read import scan_trials
-
     identity = scan_trials(Store(tmp_path / "results" / "small")).collect()["trial_id"].item()
     debugged = prunesweep("trial", "results/small", identity[:8], "--debug", check=1)
     assert "KeyError: 'no'" in debugged.stderr
     assert "not in your input" not in debugged.stderr
     (tmp_path / "own.py").unlink()
     assert "KeyError: 'no'" in prunesweep("trial", "results/small", identity[:8]).stdout
+
+
+def kept_of(folder: Path, identity: str) -> dict[str, int]:
+    rows = scan_table(Store(folder), "layers").filter(pl.col("trial_id") == identity).collect()
+    return dict(zip(rows["layer"], rows["kept"], strict=True))
 
 
 @pytest.mark.parametrize(

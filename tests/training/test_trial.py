@@ -13,8 +13,9 @@ from pruning.masks import Masks, count_kept
 from pruning.packing import unpack
 from pruning.table import PRUNERS
 from training.build import build_model
-from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
+from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext, build_network
+from training.evaluate import evaluate
 from training.pruning_step import prune_model
 from training.record import TrialRecord
 from training.trial import run_cohort, run_trial
@@ -432,3 +433,40 @@ def test_rounds_at_once_are_the_rounds_that_a_trial_would_score_one_by_one(monke
     assert [done.kept for done in at_once.rounds] == [done.kept for done in one_by_one.rounds]
     for mine, theirs in zip(at_once.rounds, one_by_one.rounds, strict=True):
         assert (mine.score_cut, mine.flow) == pytest.approx((theirs.score_cut, theirs.flow), rel=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["compact", "reference"])
+@pytest.mark.parametrize("name", ["snip", "magnitude", "rigl", "imp"])
+def test_the_trained_network_is_the_full_one_and_gives_the_recorded_accuracy(name: str, engine: str) -> None:
+    config = trial("snip", "0.1", model=CONVNET, epochs=2)
+    if name == "magnitude":
+        config = trial(name, "0.004", model=CONVNET)  # collapsed
+    elif name == "rigl":
+        config = replace(config, pruner=PrunerConfig(name=name, options='{"every":4}'))
+    elif name == "imp":
+        levels = LevelsConfig(pre_epochs=2, rewind="weights")
+        config = replace(config, pruner=PrunerConfig(name=name), levels=levels)
+    context = CohortContext("cpu", engine=engine, save_masks=True)
+    kept: list[torch.nn.Module] = []
+    record = run_trial(config, context, kept.append)
+    (network,) = kept
+    assert network.state_dict().keys() == build_network(config, context).state_dict().keys()
+    masks = {f"{one.layer}.weight": unpack(one.bits, tuple(one.shape)) for one in record.masks}
+    for weight, mask in masks.items():
+        assert not network.get_parameter(weight)[~mask].any()
+    metrics = evaluate(network, context.dataset(config.dataset).test)
+    assert metrics is not None
+    assert record.final is not None
+    assert metrics.accuracy == record.final.test_accuracy
+    assert metrics.loss == pytest.approx(record.final.test_loss, rel=1e-5)
+
+
+def test_without_epochs_both_engines_measure_the_pruned_network() -> None:
+    compact, reference = (
+        run_trial(trial("snip", "0.02", epochs=0), CohortContext("cpu", engine=engine))
+        for engine in ("compact", "reference")
+    )
+    assert compact.final is not None
+    assert reference.final is not None
+    assert compact.final.test_loss == pytest.approx(reference.final.test_loss, rel=1e-5)
+    assert compact.final.test_accuracy == reference.final.test_accuracy
