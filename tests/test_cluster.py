@@ -133,7 +133,7 @@ def watched(tmp_path: Path) -> dict[str, str]:
         "systemd-run": 'shift; exec "$@"',
         "sleep": f'echo minute >> {tmp_path}/minutes; [ "$(wc -l < {tmp_path}/minutes)" -lt 100 ] || kill $PPID',
         "pgrep": f'[ "$(sed -n "$(wc -l < {tmp_path}/minutes)p" {tmp_path}/raylet)" = 1 ]',
-        "shutdown": f'echo "$@" > {tmp_path}/shutdown',
+        "shutdown": f'echo "$@" > {tmp_path}/turned-off',
     }
     for name, body in commands.items():
         (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
@@ -159,10 +159,10 @@ def test_a_worker_turns_itself_off_when_the_head_is_gone(
     minutes = len((tmp_path / "minutes").read_text().splitlines())
     if turned_off_at is None:
         assert minutes == 100
-        assert not (tmp_path / "shutdown").exists()
+        assert not (tmp_path / "turned-off").exists()
     else:
         assert minutes == turned_off_at
-        assert (tmp_path / "shutdown").read_text() == "-h now\n"
+        assert (tmp_path / "turned-off").read_text() == "-h now\n"
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_rays_aws_provider_starts_the_machines_of_the_file(aws: None) -> None:
     image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
     for one in written["available_node_types"].values():
         one["node_config"] |= {"SecurityGroupIds": [group], "ImageId": image}
-        boto3.client("iam").create_instance_profile(
+        boto3.client("iam", region_name="us-west-2").create_instance_profile(
             InstanceProfileName=one["node_config"]["IamInstanceProfile"]["Name"]
         )
     groups = {one["GroupId"] for one in ec2.describe_security_groups()["SecurityGroups"]}

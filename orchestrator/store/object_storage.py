@@ -1,9 +1,9 @@
 """Object stores: how an address becomes a filesystem, and how long one that does not answer is waited for.
 
-Credentials come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the machine's role), never
-from the address: addresses stand in plans, in messages and in shell histories. A store that has answered before and
-fails now is having a bad time: it is asked again for `PATIENCE_SECONDS`. One that never answered has a wrong address:
-`FIRST_PATIENCE_SECONDS`. What asking again cannot mend (no such bucket, no permission) is said at once.
+Credentials come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the machine's role),
+never from the address: addresses stand in plans, in messages and in shell histories. A store that has answered before
+and fails now is having a bad time: it is asked again for `PATIENCE_SECONDS`. One that never answered probably has a
+wrong address: `FIRST_PATIENCE_SECONDS`. What asking again cannot mend (no such bucket, no permission) is said at once.
 """
 
 from __future__ import annotations

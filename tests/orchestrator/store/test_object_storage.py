@@ -1,4 +1,4 @@
-"""A store in an S3 bucket, on a real server: the same promises as in a folder, and what outages and mistakes lead to."""
+"""A store in an S3 bucket, on a real server: the same promises as in a folder, and what mistakes lead to."""
 
 from __future__ import annotations
 
