@@ -210,7 +210,9 @@ def _connected(cluster: Cluster) -> Iterator[None]:
         except (ConnectionError, ValueError) as error:
             if cluster.address == "local":
                 raise
-            raise BadInput(f"--address {cluster.address}: no Ray is running there: {error}") from None
+            raise BadInput(
+                f"--address {cluster.address}: no Ray is running there, or it asks for a token (RAY_AUTH_MODE): {error}"
+            ) from None
         try:
             yield
         finally:
