@@ -191,7 +191,7 @@ def report(
     except ValueError as error:
         raise BadInput(str(error)) from None
     for path in paths:
-        out.print(path, markup=False, highlight=False, soft_wrap=True)
+        out.print(store.shown(path), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -321,9 +321,14 @@ def run_command(arguments: list[str]) -> int:  # noqa: PLR0911  (one return an e
 
 def _run(file: Any, store: Any, options: Any) -> None:
     from orchestrator.run import Exit, run_sweep
+    from orchestrator.store.object_storage import StoreUnreachable
 
-    with _naming_damaged_files(store):
-        outcome, left = run_sweep(file, store, options, out)
+    try:
+        with _naming_damaged_files(store):
+            outcome, left = run_sweep(file, store, options, out)
+    except StoreUnreachable as error:  # it answered when the command began
+        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(int(Exit.INTERRUPTED)) from None
     where = shlex.quote(store.location)
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
     next_step = {
@@ -346,13 +351,16 @@ def _data_root(given: str | None, file: Any) -> str | None:
 def _store(results: str | None, name: str) -> Any:
     from orchestrator.store.layout import Store
 
-    return Store(results or Path("results") / name)
+    store = Store(results or Path("results") / name)
+    store.check()
+    return store
 
 
 def _existing_store(directory: str) -> Any:
     from orchestrator.store.layout import Store
 
     store = Store(directory)
+    store.check()
     if not store.exists("sweeps"):
         raise BadInput(f"{directory} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
     return store
@@ -367,7 +375,10 @@ def _naming_damaged_files(store: Any) -> Iterator[None]:
 
     try:
         yield
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(error, OSError) and not store.is_remote:
+            raise
+        store.check()  # an object store that went away is no damage
         damaged = damaged_files(store)
         if not damaged:
             raise

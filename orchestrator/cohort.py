@@ -114,6 +114,7 @@ class CohortRunner:
         self._node_id = node_id
         self._is_node_alive = is_node_alive
         self._store = Store(cohort.location)
+        self._store.expect_answers()  # the plan was written there: an outage is waited out
         self._settings = RunSettings.from_json(self._store.read_text("runs", cohort.run_id, "run.json"))
         self._user_code = UserCode(Path(self._settings.user_folder))
         self._user_code.make_importable()
@@ -164,10 +165,8 @@ class CohortRunner:
         return progress
 
     def _planned(self) -> list[PlannedTrial]:
-        with self._store.filesystem.open_input_file(
-            self._store.path("runs", self._cohort.run_id, "plan.parquet")
-        ) as file:
-            table = pq.read_table(file).slice(self._cohort.start, self._cohort.stop - self._cohort.start)
+        content = pa.BufferReader(self._store.read_bytes("runs", self._cohort.run_id, "plan.parquet"))
+        table = pq.read_table(content).slice(self._cohort.start, self._cohort.stop - self._cohort.start)
         return [
             PlannedTrial(trial_id=row["trial_id"], attempt=row["attempt"], config=TrialConfig.from_json(row["config"]))
             for row in table.to_pylist()
@@ -233,6 +232,6 @@ class CohortRunner:
         names = [name for name in self._store.files("trials") if name.startswith(prefix)]
         committed: set[str] = set()
         for name in names:
-            with self._store.filesystem.open_input_file(self._store.path("trials", name)) as file:
-                committed |= set(pl.read_parquet(file, columns=["trial_id"])["trial_id"])
+            content = self._store.read_bytes("trials", name)
+            committed |= set(pl.read_parquet(content, columns=["trial_id"])["trial_id"])
         return committed

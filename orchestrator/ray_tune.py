@@ -52,6 +52,9 @@ SECONDS_TO_STOP = 20.0
 """After a SIGTERM, for trials in flight to finish and commit."""
 EXIT_INTERRUPTED = 3
 
+SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
+"""What Tune would copy from our environment into its actors' and Ray into its logs, in plain text (Ray 2.60)."""
+
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
 
@@ -140,7 +143,7 @@ def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDispla
                 verbose=0,
             ),
         )
-        with _stopping_gently(display):
+        with _stopping_gently(display), _without_secrets():
             results = tuner.fit()
         return report.errors + [str(error) for error in results.errors]
 
@@ -207,7 +210,9 @@ def _connected(cluster: Cluster) -> Iterator[None]:
         except (ConnectionError, ValueError) as error:
             if cluster.address == "local":
                 raise
-            raise BadInput(f"--address {cluster.address}: no Ray is running there: {error}") from None
+            raise BadInput(
+                f"--address {cluster.address}: no Ray is running there, or it asks for a token (RAY_AUTH_MODE): {error}"
+            ) from None
         try:
             yield
         finally:
@@ -257,6 +262,16 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
         give_up.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _without_secrets() -> Iterator[None]:
+    """Hide credentials while Tune makes actors. Workers of our own Ray have inherited them; other nodes have theirs."""
+    hidden = {name: os.environ.pop(name) for name in SECRETS if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _gpus_per_trial(cluster: Cluster) -> float:

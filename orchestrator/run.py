@@ -109,7 +109,8 @@ def load_saved_sweep(store: Store) -> SweepFile:
         raise BadInput(f"{store.path('sweeps')} holds a damaged .json file ({error}): remove it") from None
     last = max(hashes, key=lambda one: str(origins[one]["last_run_at"]))
     text = store.read_text("sweeps", f"{last}.yaml")
-    return parse_sweep(text, name=store.path("sweeps", f"{last}.yaml"), folder=Path(origins[last]["folder"]))
+    name = store.shown(store.path("sweeps", f"{last}.yaml"))
+    return parse_sweep(text, name=name, folder=Path(origins[last]["folder"]))
 
 
 def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slots: int) -> list[Cohort]:

@@ -7,7 +7,8 @@
     DIR/checkpoints/<key>/                              where a long trial goes on; removed when it is committed
     DIR/prefixes/<key>/                                 training that trials share; removed when nothing is left to run
 
-Locally a file is written under a temporary name, flushed to disk and renamed; object stores publish a PUT atomically.
+Locally a file is written under a temporary name, flushed to disk and renamed. In an object store it appears with the
+request that ends its upload; an operation that fails there is repeated for a while (`object_storage.py`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
+
+from orchestrator.errors import BadInput
+from orchestrator.store.object_storage import Waiting, connect
+
+T = TypeVar("T")
 
 
 class Store:
@@ -28,12 +35,36 @@ class Store:
 
     def __init__(self, location: str | Path) -> None:
         text = str(location)
+        self._waiting: Waiting | None = None
         if "://" in text:
-            self.filesystem, self.root = pafs.FileSystem.from_uri(text)
+            self.filesystem, self.root = connect(text)
             self.location = text
+            self._waiting = Waiting(text)
         else:
             self.filesystem, self.root = pafs.LocalFileSystem(), str(Path(text).absolute())
             self.location = self.root
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is an object store."""
+        return self._waiting is not None
+
+    def check(self) -> None:
+        """Raise BadInput where an object store cannot be used: no such bucket, no permission, no answer."""
+        if self._waiting is None:
+            return
+        bucket = self.root.split("/", 1)[0]
+        if self._do(lambda: self.filesystem.get_file_info(bucket)).type == pafs.FileType.NotFound:
+            raise BadInput(f"{self.location}: there is no bucket {bucket!r}; create it first, prunesweep does not")
+
+    def expect_answers(self) -> None:
+        """Wait long from the first operation on: whoever made this store knew that its address is right."""
+        if self._waiting is not None:
+            self._waiting.has_answered = True
+
+    def shown(self, path: str | Path) -> str:
+        """A path of the store's filesystem as a user would give it."""
+        return f"{self.location.split('://')[0]}://{path}" if self.is_remote else str(path)
 
     def path(self, *parts: str) -> str:
         """The path of something in the store, in the store's filesystem."""
@@ -41,21 +72,22 @@ class Store:
 
     def exists(self, *parts: str) -> bool:
         """Whether a file or folder is there."""
-        return self.filesystem.get_file_info(self.path(*parts)).type != pafs.FileType.NotFound
+        info = self._do(lambda: self.filesystem.get_file_info(self.path(*parts)))
+        return bool(info.type != pafs.FileType.NotFound)
 
     def files(self, *parts: str) -> list[str]:
         """Names of the published files in a folder, sorted; empty where there is no such folder."""
         selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
         return sorted(
             info.base_name
-            for info in self.filesystem.get_file_info(selector)
+            for info in self._do(lambda: self.filesystem.get_file_info(selector))
             if info.type == pafs.FileType.File and not info.base_name.startswith(".")
         )
 
     def folders(self, *parts: str) -> list[str]:
         """Names of the folders in a folder, sorted; empty where there is no such folder."""
         selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
-        infos = self.filesystem.get_file_info(selector)
+        infos = self._do(lambda: self.filesystem.get_file_info(selector))
         return sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
 
     def publish_table(self, table: pa.Table, *parts: str) -> None:
@@ -76,24 +108,33 @@ class Store:
 
     def read_bytes(self, *parts: str) -> bytes:
         """The content of a published file. Raises OSError where there is none."""
-        with self.filesystem.open_input_stream(self.path(*parts)) as stream:
-            return bytes(stream.read())
+
+        def read() -> bytes:
+            with self.filesystem.open_input_stream(self.path(*parts)) as stream:
+                return bytes(stream.read())
+
+        return self._do(read)
 
     def remove(self, *parts: str) -> None:
         """Delete a file; nothing happens where there is none."""
-        if self.exists(*parts):
-            self.filesystem.delete_file(self.path(*parts))
+        with suppress(FileNotFoundError):
+            self._do(lambda: self.filesystem.delete_file(self.path(*parts)))
 
     def remove_folder(self, *parts: str) -> None:
         """Delete a folder and what is in it; nothing happens where there is none."""
-        if self.exists(*parts):
-            self.filesystem.delete_dir(self.path(*parts))
+        with suppress(FileNotFoundError):
+            self._do(lambda: self.filesystem.delete_dir(self.path(*parts)))
+
+    def _do(self, operation: Callable[[], T]) -> T:
+        return operation() if self._waiting is None else self._waiting(operation)
 
     def _publish(self, write: Callable[[IO[bytes]], object], *parts: str) -> None:
         target = self.path(*parts)
-        if not isinstance(self.filesystem, pafs.LocalFileSystem):
-            with self.filesystem.open_output_stream(target) as stream:
-                write(stream)
+        if self.is_remote:
+            content = pa.BufferOutputStream()
+            write(content)  # an error here leaves nothing: closing a stream to the store would publish its half
+            whole = content.getvalue()
+            self._do(lambda: self._put(whole, target))
             return
         folder = Path(target).parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,3 +152,7 @@ class Store:
             os.fsync(descriptor)  # the new name is durable only once its folder is
         finally:
             os.close(descriptor)
+
+    def _put(self, content: pa.Buffer, target: str) -> None:
+        with self.filesystem.open_output_stream(target) as stream:
+            stream.write(content)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from orchestrator.store.layout import Store
@@ -33,7 +32,7 @@ def _rows(store: Store, table: str) -> pl.LazyFrame:
     files = [store.path(table, name) for name in _segments(store, table)]
     if not files:
         return empty
-    if isinstance(store.filesystem, pafs.LocalFileSystem):
+    if not store.is_remote:
         return pl.scan_parquet(
             files,
             schema=empty.collect_schema(),
@@ -63,8 +62,7 @@ def _segments(store: Store, table: str) -> list[str]:
 
 def _is_whole(store: Store, table: str, name: str) -> bool:
     try:
-        with store.filesystem.open_input_file(store.path(table, name)) as file:
-            pq.read_table(file)
+        pq.read_table(pa.BufferReader(store.read_bytes(table, name)))
     except (OSError, pa.ArrowException):
         return False
     return True

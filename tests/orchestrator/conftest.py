@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator.sweepfile import SweepFile, parse_sweep
+from tests.orchestrator.s3_server import S3Server
 
 SMALL_SWEEP = """
 name: small
@@ -46,3 +48,22 @@ def prunesweep(tmp_path: Path) -> CommandLine:
         return result
 
     return run
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """One S3 server for the session."""
+    pytest.importorskip("moto", reason="the S3 server of the tests is moto's: pip install 'moto[s3]' flask flask-cors")
+    server = S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty bucket; the environment leads to it."""
+    for name, value in s3_server.variables.items():
+        monkeypatch.setenv(name, value)
+    name = f"bucket-{uuid.uuid4().hex[:8]}"
+    s3_server.make_bucket(name)
+    return f"s3://{name}"
