@@ -62,7 +62,7 @@ def _segments(store: Store, table: str) -> list[str]:
 
 def _is_whole(store: Store, table: str, name: str) -> bool:
     try:
-        pq.read_table(pa.BufferReader(store.read_bytes(table, name)))
+        pq.ParquetFile(pa.BufferReader(store.read_bytes(table, name))).read(use_threads=False)
     except (OSError, pa.ArrowException):
         return False
     return True
