@@ -20,6 +20,7 @@ import typer
 from rich.console import Console
 
 from orchestrator.errors import BadInput
+from training.config import CHECKPOINT_SECONDS
 
 app = typer.Typer(
     name="prunesweep",
@@ -111,7 +112,7 @@ def run(
     engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
-    checkpoint_every: CheckpointEvery = 300.0,
+    checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
@@ -141,7 +142,7 @@ def resume(
     engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
-    checkpoint_every: CheckpointEvery = 300.0,
+    checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""

@@ -25,8 +25,8 @@ from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance, Row, attempt_rows
 from orchestrator.store.write import write_segment
-from training.config import Named, TrialConfig
-from training.context import CHECKPOINT_SECONDS, CohortContext
+from training.config import CHECKPOINT_SECONDS, Named, TrialConfig
+from training.context import CohortContext
 from training.record import TrialError, TrialRecord
 from training.trial import run_cohort
 

@@ -26,6 +26,7 @@ from orchestrator.sharing import in_sharing_order, sharing_groups
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
+from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
 
 COHORTS_PER_SLOT = 8
@@ -57,7 +58,7 @@ class RunOptions:
     gpus_per_trial: float | None = None
     max_attempts: int = 3
     retry_failed: bool = False
-    checkpoint_seconds: float = 300.0
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Between checkpoints of a long trial."""
     data_root: str | None = None
     """The folder of data sets, absolute; None lets each node use its own default."""

@@ -27,6 +27,9 @@ class Shelf(Protocol):
     def files(self, *parts: str) -> list[str]:
         """Names of the files in a folder, sorted; empty where there is no such folder."""
 
+    def folders(self, *parts: str) -> list[str]:
+        """Names of the folders in a folder, sorted; empty where there is no such folder."""
+
     def publish_bytes(self, content: bytes, *parts: str) -> None:
         """Write a file that readers see whole or not at all."""
 

@@ -18,6 +18,9 @@ from pruning.table import SMALLER_NETWORKS
 NUMERICS_VERSION = 1
 """Bumped whenever the same configuration would give another result; trials of an older version run anew."""
 
+CHECKPOINT_SECONDS = 300.0
+"""Between checkpoints of a trial unless told otherwise: shorter trials write none. Not part of a trial."""
+
 OWN_VALIDATION = "own"
 """`DatasetConfig.validation` of a data set as it is split by whoever published it."""
 

@@ -23,7 +23,7 @@ from pruning.scoring import prune_at_once, score_network
 from pruning.unit_groups import UnitGroups, unit_groups
 from training.build import build_criterion, build_model, load_dataset
 from training.checkpoint import Shelf
-from training.config import DatasetConfig, PrunerConfig, TrialConfig
+from training.config import CHECKPOINT_SECONDS, DatasetConfig, PrunerConfig, TrialConfig
 from training.datasets.contract import Dataset
 from training.datasets.holdout import hold_out
 from training.device import ExecutionClass, prepare_device
@@ -32,9 +32,6 @@ from training.levels import round_schedule
 from training.seeds import generator
 from training.small_dense import small_dense
 from training.snapshots import Snapshots
-
-CHECKPOINT_SECONDS = 300.0
-"""Between checkpoints of a trial unless told otherwise: shorter trials write none."""
 
 
 class CohortContext:

@@ -198,13 +198,8 @@ def history(config: TrialConfig, course: list[Stretch], number: int) -> str:
     levels, pruner = config.levels, config.pruner
     point = f"rewind point {levels.rewind_step if levels.rewind == 'weights' else None}"
     seeds = f"{config.seeds.init} {config.seeds.data}"
-    parts = [
-        config.dataset.fragment,
-        config.model.fragment,
-        config.training.fragment,
-        seeds,
-        f"rewind point {point} {pruner.prunable}",
-    ]
+    fragments = (part.fragment for part in (config.dataset, config.model, config.training))
+    parts = [*fragments, seeds, pruner.prunable, point]
     for stretch in course[:number]:
         parts.append(f"train {stretch.start_step} to {stretch.stop_step}")
         is_last = stretch.density == config.density

@@ -106,6 +106,8 @@ class Snapshots:
         self._prefixes: OrderedDict[str, Snapshot] = OrderedDict()
         self._on_shelf: list[str] = []
         self._written: set[str] = set()
+        self._left: set[str] | None = None
+        """Checkpoints that earlier processes left, listed once: a request a trial would be slow on object storage."""
         self._last_save = time.monotonic()
 
     def start_clock(self) -> None:
@@ -129,7 +131,12 @@ class Snapshots:
         """A trial's last checkpoint."""
         if self._shelf is None:
             return None
-        key = self._key(config.to_json())
+        if self._left is None:
+            self._left = set(self._shelf.folders("checkpoints"))
+        known = self._left | self._written
+        key = self._key(config.to_json()) if known else ""
+        if key not in known:
+            return None
         found = load_checkpoint(self._shelf, "checkpoints", key, device=device)
         if found is None:
             return None
@@ -138,8 +145,10 @@ class Snapshots:
 
     def forget(self, config: TrialConfig) -> None:
         """Delete a trial's checkpoints: its result is committed."""
+        if self._shelf is None or not self._written:
+            return
         key = self._key(config.to_json())
-        if self._shelf is not None and key in self._written:
+        if key in self._written:
             self._shelf.remove_folder("checkpoints", key)
             self._written.discard(key)
 
