@@ -19,7 +19,7 @@ from pruning.masks import Masks, all_kept
 from pruning.prunable import prunable_weights
 from pruning.prune import Pruned, Round
 from training.build import build_criterion
-from training.config import TrialConfig
+from training.config import LevelsConfig, PrunerConfig, TrialConfig
 from training.context import CohortContext, build_network
 from training.datasets.contract import Dataset
 from training.engines import trainee
@@ -30,6 +30,13 @@ from training.pruned import Pruning
 from training.pruning_step import described, prune_model
 from training.record import EpochRecord, LayerRecord, PhaseTimer
 from training.snapshots import Snapshot
+
+IGNORED_DURING_TRAINING = {
+    *("iterations", "schedule", "scope", "ablation", "prunable"),
+    *("pre_epochs", "levels", "rewind", "rewind_step", "fine_tune_epochs"),
+}
+"""Settings of pruners with a score. A sweep file that gives them to one of our dynamic pruners is refused when it is
+read; a user's own is known to be one only here."""
 
 
 class Journey:
@@ -211,10 +218,18 @@ def history(config: TrialConfig, course: list[Stretch], number: int) -> str:
 
 
 def _moving_masks(config: TrialConfig, num_steps: int) -> MovingMasks | None:
-    """The dynamic pruner at work, where the trial has one."""
+    """The dynamic pruner at work, where the trial has one. Raises ValueError for settings that it cannot heed."""
     if config.pruner.is_dense:
         return None
     criterion = build_criterion(config.pruner)
     if not is_dynamic(criterion):
         return None
+    plain = PrunerConfig(name=config.pruner.name)
+    for part, default in ((config.pruner, plain), (config.levels, LevelsConfig())):
+        for setting in IGNORED_DURING_TRAINING & vars(default).keys():
+            if getattr(part, setting) != getattr(default, setting):
+                raise ValueError(
+                    f"pruner {config.pruner.name} changes its masks while the network trains and has no {setting}: "
+                    "remove the key"
+                )
     return MovingMasks(criterion, density=config.density, num_steps=num_steps, seed=config.seeds.prune)

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -356,3 +357,17 @@ def test_a_foreign_execution_class_takes_nothing_up(tmp_path: Path, monkeypatch:
     other = context()
     other.snapshots = Snapshots(Store(tmp_path), replace(other.execution, threads=2), every_seconds=math.inf)
     assert other.snapshots.find(config, other.device) is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "changed"),
+    [
+        ("iterations", {"pruner": replace(RIGL.pruner, iterations=3)}),
+        ("scope", {"pruner": replace(RIGL.pruner, scope="local")}),
+        ("ablation", {"pruner": replace(RIGL.pruner, ablation="shuffle")}),
+        ("pre_epochs", {"levels": LevelsConfig(pre_epochs=1)}),
+    ],
+)
+def test_what_a_pruner_that_acts_during_training_cannot_heed_is_refused(setting: str, changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"rigl changes its masks while the network trains and has no {setting}"):
+        run_trial(replace(RIGL, **changed), context())
