@@ -14,8 +14,8 @@ import polars as pl
 from scipy import special
 
 from analysis.axis import sparsity_axis
+from analysis.labels import PANEL
 from analysis.palette import Palette
-from analysis.scan import PANEL
 from analysis.sparsity import sparsity_texts
 
 CONFIDENCE = 0.95

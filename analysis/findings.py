@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import polars as pl
 
-from analysis.scan import PANEL
+from analysis.labels import PANEL
 from analysis.sparsity import sparsity_text
 
 TOLERANCE = 0.01

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from analysis.scan import PANEL
+from analysis.labels import PANEL
 
 
 def table(results: pl.LazyFrame) -> pl.LazyFrame:

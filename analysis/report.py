@@ -21,8 +21,9 @@ import vl_convert
 from markupsafe import Markup
 
 from analysis import accuracy, collapse, failures, findings, layers, noise, progress, settings
+from analysis.labels import PANEL
 from analysis.palette import SHAPES, Palette
-from analysis.scan import PANEL, scan, sweep_names
+from analysis.scan import scan, sweep_names
 from analysis.sparsity import sparsity_texts
 from orchestrator.store.layout import Store
 

@@ -1,7 +1,8 @@
 import polars as pl
 import pytest
 
-from analysis.scan import PANEL, scan
+from analysis.labels import PANEL
+from analysis.scan import scan
 from orchestrator.store.schema import CONFIG_COLUMNS
 
 

@@ -1,0 +1,42 @@
+"""What several commands take, by one name and with one explanation."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
+StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
+ResultsDir = Annotated[
+    str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Slots = Annotated[int, typer.Option(min=1, help="Trials at a time on this machine. Default: its cores.")]
+Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or host:port. Default: one of our own.")]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda"], typer.Option(help="Where trials run; auto takes a GPU if there is one.")
+]
+Engine = Annotated[
+    Literal["compact", "reference"],
+    typer.Option(help="compact trains the small network that pruning leaves; reference masks the full one."),
+]
+GpusPerTrial = Annotated[
+    float | None,
+    typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
+]
+DataRoot = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR", help="The folder of data sets. Default: $PRUNESWEEP_DATA, else ~/.cache/prunesweep/data."
+    ),
+]
+MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),
+]
+
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

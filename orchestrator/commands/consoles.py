@@ -1,0 +1,18 @@
+"""Where commands print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+# bound now: while Ray runs, sys.stdout takes what Ray prints; no emoji: a pruner may be called mine:X
+out = Console(file=sys.stdout, emoji=False)
+err = Console(file=sys.stderr, emoji=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON, past rich."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

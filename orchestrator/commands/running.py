@@ -1,0 +1,126 @@
+"""Commands that plan and run sweeps."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import typer
+
+from orchestrator.commands.arguments import (
+    CORES,
+    Address,
+    AsJson,
+    CheckpointEvery,
+    DataRoot,
+    Device,
+    Engine,
+    GpusPerTrial,
+    MaxAttempts,
+    ResultsDir,
+    Slots,
+    StoreDir,
+    SweepPath,
+)
+from orchestrator.commands.consoles import err, out, print_json
+from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, store_of
+from training.config import CHECKPOINT_SECONDS
+
+
+def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False, data_root: DataRoot = None) -> None:
+    """Say what a sweep file would run: points, trials, what is done, what lies beyond maximal compression."""
+    from orchestrator.plan import make_plan
+    from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
+    from orchestrator.sweepfile import read_sweep_file
+
+    file = read_sweep_file(sweep)
+    require_sound_pruners(file)
+    store = store_of(results, file.sweep.name)
+    with naming_damaged_files(store):
+        planned = make_plan(file, store)
+    root = data_root_of(data_root, file)
+    if as_json:
+        print_json(plan_json(file, planned, root))
+    else:
+        show_plan(file, planned, out, root)
+
+
+def run(
+    sweep: SweepPath,
+    results: ResultsDir = None,
+    slots: Slots = CORES,
+    address: Address = "local",
+    device: Device = "auto",
+    engine: Engine = "compact",
+    gpus_per_trial: GpusPerTrial = None,
+    max_attempts: MaxAttempts = 3,
+    checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
+    data_root: DataRoot = None,
+) -> None:
+    """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
+    from orchestrator.run import RunOptions
+    from orchestrator.sweepfile import read_sweep_file
+
+    file = read_sweep_file(sweep)
+    options = RunOptions(
+        address=address,
+        slots=slots,
+        device=device,
+        engine=engine,
+        gpus_per_trial=gpus_per_trial,
+        max_attempts=max_attempts,
+        checkpoint_seconds=checkpoint_every,
+        data_root=data_root_of(data_root, file),
+    )
+    _run(file, store_of(results, file.sweep.name), options)
+
+
+def resume(
+    directory: StoreDir,
+    slots: Slots = CORES,
+    address: Address = "local",
+    device: Device = "auto",
+    engine: Engine = "compact",
+    gpus_per_trial: GpusPerTrial = None,
+    max_attempts: MaxAttempts = 3,
+    checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
+    data_root: DataRoot = None,
+) -> None:
+    """Run what is missing in a results folder, and try again what failed."""
+    from orchestrator.run import RunOptions, load_saved_sweep
+
+    store = existing_store(directory)
+    file = load_saved_sweep(store)
+    options = RunOptions(
+        address=address,
+        slots=slots,
+        device=device,
+        engine=engine,
+        gpus_per_trial=gpus_per_trial,
+        max_attempts=max_attempts,
+        checkpoint_seconds=checkpoint_every,
+        retry_failed=True,
+        data_root=data_root_of(data_root, file),
+    )
+    _run(file, store, options)
+
+
+def _run(file: Any, store: Any, options: Any) -> None:
+    from orchestrator.run import Exit, run_sweep
+    from orchestrator.store.object_storage import StoreUnreachable
+
+    try:
+        with naming_damaged_files(store):
+            outcome, left = run_sweep(file, store, options, out)
+    except StoreUnreachable as error:  # it answered when the command began
+        err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(int(Exit.INTERRUPTED)) from None
+    where = shlex.quote(store.location)
+    done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
+    next_step = {
+        Exit.DONE: f"All done. Next: prunesweep report {where}",
+        Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; prunesweep resume {where} tries again",
+        Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",
+    }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
+    out.print(f"{file.sweep.name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(int(outcome))

@@ -1,0 +1,60 @@
+"""Find the store that a command is about, and say which file of it is damaged."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import BadInput
+
+
+def data_root_of(given: str | None, file: Any) -> str | None:
+    """The root to hand to every worker, absolute; None where nobody named one, and each node has its own default."""
+    from training.datasets.root import ROOT_VARIABLE, data_root
+
+    named = given or file.sweep.data_root or os.environ.get(ROOT_VARIABLE)
+    return str(data_root(named)) if named else None
+
+
+def store_of(results: str | None, name: str) -> Any:
+    """The store to write to. Raises BadInput where an object store cannot be used."""
+    from orchestrator.store.layout import Store
+
+    store = Store(results or Path("results") / name)
+    store.check()
+    return store
+
+
+def existing_store(directory: str) -> Any:
+    """The store of a sweep that was run. Raises BadInput where there is none."""
+    from orchestrator.store.layout import Store
+
+    store = Store(directory)
+    store.check()
+    if not store.exists("sweeps"):
+        raise BadInput(f"{directory} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
+    return store
+
+
+@contextmanager
+def naming_damaged_files(store: Any) -> Iterator[None]:
+    """Readers fail at a damaged file without saying which: look for it then."""
+    import polars as pl
+
+    from orchestrator.store.read import damaged_files
+
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(error, OSError) and not store.is_remote:
+            raise
+        store.check()  # an object store that went away is no damage
+        damaged = damaged_files(store)
+        if not damaged:
+            raise
+        raise BadInput(
+            f"not a whole Parquet file: {', '.join(damaged)}. Remove it; prunesweep run does again what is lost with it"
+        ) from None
