@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from models.weights import read_weights
 from orchestrator import cli
@@ -186,7 +187,7 @@ def test_our_own_fault_is_exit_code_4(monkeypatch: pytest.MonkeyPatch, capfd: py
         raise ZeroDivisionError
 
     monkeypatch.setattr("orchestrator.catalogue.show_catalogue", broken)
-    monkeypatch.setattr(cli, "err", cli.Console(stderr=True))
+    monkeypatch.setattr(cli, "err", Console(stderr=True))
     assert run_command(["show", "pruners"]) == 4
     assert "error in prunesweep, not in your input" in capfd.readouterr().err
 
