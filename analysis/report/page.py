@@ -16,13 +16,14 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from analysis.findings import spoken
 from analysis.palette import SHAPES, Palette
 from analysis.report.collected import Collected
 from analysis.report.panels import Panel, panels_of
 from analysis.report.section import VEGALITE, Figure, Grid, Property, Section, Tables
 from analysis.report.sections import FINDINGS, SECTIONS
 
-BUNDLE_EXPORTS = "window.vegaEmbed = vegaEmbed;"
+BUNDLE_EXPORTS = "Object.assign(window, {vegaEmbed, vegaLite, vega});"
 MOST_SENTENCES = 8
 """Of findings: beyond that, the charts and tables are easier to read."""
 
@@ -55,6 +56,7 @@ def html(collected: Collected) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["unbroken"] = _unbroken
+    environment.filters["swatched"] = lambda text: _swatched(text, palette)
     environment.filters["words"] = lambda name: name.replace("_", " ")
     environment.filters["numbers"] = lambda curves: " ".join(str(palette.curves.index(curve)) for curve in curves)
     figures = [
@@ -65,7 +67,9 @@ def html(collected: Collected) -> str:
         counts=collected.counts,
         subtitle=_subtitle(collected.counts),
         findings=[sentence for find in FINDINGS for sentence in find(tables)][:MOST_SENTENCES],
+        notices=_notices(collected.counts),
         contents=contents,
+        figures=figures,
         keys=_keys(palette),
         style=Markup(_text("page.css")),
         script=Markup(_text("page.js")),
@@ -125,6 +129,38 @@ def _subtitle(counts: dict[str, int]) -> str:
     if counts["num_diverged"]:
         parts.append(f"{counts['num_diverged']:,} diverged")
     return " · ".join(parts)
+
+
+def _notices(counts: dict[str, int]) -> list[str]:
+    """What must be known before anything is read."""
+    notices = []
+    if counts["num_missing"]:
+        are = "is" if counts["num_missing"] == 1 else "are"
+        notices.append(
+            f"{counts['num_missing']:,} of {counts['num_trials']:,} trials {are} not in the store yet: everything "
+            "below is of the others."
+        )
+    return notices
+
+
+def _swatched(sentence: str, palette: Palette) -> Markup:
+    """A sentence as HTML in which the name of every curve has its colour."""
+    colours = {
+        text: palette.colour(curve)
+        for curve in palette.curves
+        for name in (curve, spoken(curve))
+        for text in (name, _unbroken(name))
+    }
+    longest_first = sorted(filter(None, colours), key=len, reverse=True)
+    if not longest_first:
+        return Markup("{}").format(sentence)
+    names = "|".join(map(re.escape, longest_first))
+    pieces = re.split(rf"(?<![\w-])({names})(?![\w-])", sentence)
+    swatch = Markup('<span class="swatch" style="--colour: {}">{}</span>')
+    # every second piece is a name
+    return Markup("").join(
+        swatch.format(colours[piece], piece) if number % 2 else piece for number, piece in enumerate(pieces)
+    )
 
 
 def _unbroken(sentence: str) -> str:

@@ -59,7 +59,8 @@ def _properties(table: str) -> Callable[[Tables], Iterable[Property]]:
     def of(tables: Tables) -> Iterable[Property]:
         for row in tables[table].iter_rows(named=True):
             if row["num_values"]:
-                yield Property(name=row["name"], values=row["values"], num_values=row["num_values"])
+                folded = table == "settings" and settings.is_default(row["name"], row["values"])
+                yield Property(name=row["name"], values=row["values"], num_values=row["num_values"], folded=folded)
 
     return of
 
