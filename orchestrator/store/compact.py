@@ -27,7 +27,17 @@ import pyarrow.parquet as pq
 from orchestrator.errors import BadInput
 from orchestrator.store.disagreements import disagreements
 from orchestrator.store.layout import Store
-from orchestrator.store.merges import ATTEMPT, KEYS, MERGED, LiveFiles, Merge, live_among, live_files, read_merges
+from orchestrator.store.merges import (
+    ATTEMPT,
+    KEYS,
+    MERGED,
+    LiveFiles,
+    Merge,
+    identity_of,
+    live_among,
+    live_files,
+    read_records,
+)
 from orchestrator.store.read import scan_table, winners
 from orchestrator.store.schema import TABLES
 from orchestrator.store.write import COMMIT_ORDER
@@ -96,33 +106,37 @@ def remove_replaced(
     ages = {info.base_name: now - info.mtime.timestamp() for info in store.entries("merges")}
     left = 0
     for table in KEYS:
-        merges = read_merges(store, table)
-        changed = {info.base_name: info.mtime.timestamp() for info in store.entries(table)}
-        names = {name for name in changed if name.endswith(".parquet")}
-        counting = live_among(merges, sorted(names))
-        fresh = [one for one in merges if ages.get(one.record, 0.0) < grace_seconds]
-        needed = set(counting.names).union(
-            live_among(
-                [one for one in merges if one not in fresh], sorted(names)
-            ).names,  # by readers of before `fresh`
-            *(one.files for one in fresh),
-        )
-        published = {name for one in merges for name in one.files}
-        for name in names - needed:
-            is_ours = name in published or not name.startswith(MERGED)
-            if is_ours or now - changed[name] >= abandoned_seconds:
-                store.remove(table, name)
-                names.remove(name)
-        for one in merges:
-            if one not in counting.merges and not names.intersection(one.files):
+        records, names = read_records(store, table), set(store.files(table))
+        live = live_among(records, names)
+        settled = [one for one in records.merges if ages.get(one.record, 0.0) >= grace_seconds]
+        earlier = live_among(replace(records, merges=settled), names)  # what readers listed before the others came
+        replaced = frozenset[str]().union(*(one.segments.union(one.files) for one in settled))
+        unneeded = (names & replaced).difference(live.names, earlier.names)
+        published = {one.identity for one in records.merges}
+        announced = [Merge.announced(table, identity) for identity in sorted(records.announced)]
+        over = [
+            one
+            for one in announced
+            if one.identity in published or ages.get(one.announcement, 0.0) >= abandoned_seconds
+        ]
+        killed = {one.identity for one in over} - published
+        unneeded |= {name for name in names if identity_of(name) in killed}
+        for name in sorted(unneeded):
+            store.remove(table, name)
+        names -= unneeded
+        for one in records.merges:
+            if one not in live.merges and not names.intersection(one.files):
                 store.remove("merges", one.record)
-        left += len(names.difference(counting.names))
+        for one in over:
+            one.withdraw(store)
+        left += len(names.difference(live.names))
     return left
 
 
 def _within(live: LiveFiles, committed: frozenset[str]) -> LiveFiles:
     """Without segments whose `trials` rows are not there: their worker is about to commit them, or was killed."""
-    return replace(live, segments=[name for name in live.segments if name in committed])
+    segments = [name for name in live.segments if name in committed or identity_of(name)]
+    return replace(live, segments=segments)
 
 
 def _is_to_merge(live: LiveFiles) -> bool:
@@ -131,24 +145,26 @@ def _is_to_merge(live: LiveFiles) -> bool:
 
 def _merge(store: Store, table: str, live: LiveFiles, winning: pl.DataFrame, bytes_per_file: int) -> None:
     """Write the rows of a table's winning attempts anew, and publish that they stand for all that was read."""
-    identity = uuid.uuid4().hex
+    merge = Merge.announced(table, uuid.uuid4().hex)
     sizes = {info.base_name: info.size for info in store.entries(table)}
     num_ranges = -(-sum(sizes.get(name, 0) for name in live.names) // bytes_per_file)
     files: list[str] = []
+    merge.announce(store)
     try:
         with tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
             ranges = _Ranges(_bounds(winning["trial_id"], num_ranges), Path(scratch))
             for rows in _buffers(store, table, live):
                 ranges.add(rows.join(winning, on=ATTEMPT, how="semi"))
             for rows in ranges.sorted_by(KEYS[table]):
-                files.append(f"{MERGED}{identity}-{len(files):03d}.parquet")
+                files.append(f"{MERGED}{merge.identity}-{len(files):03d}.parquet")
                 store.publish_table(_as_stored(table, rows), table, files[-1], rows_per_group=ROWS_PER_GROUP)
-        Merge(identity=identity, table=table, files=tuple(files), segments=live.committed).publish(store)
+        merge = replace(merge, files=tuple(files), segments=live.committed)
     except BaseException:
-        if not store.exists("merges", f"{table}-{identity}.json"):
-            for name in files:
-                store.remove(table, name)
+        for name in files:
+            store.remove(table, name)
+        merge.withdraw(store)
         raise
+    merge.publish(store)
 
 
 def _bounds(ids: pl.Series, num_ranges: int) -> pl.Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from orchestrator.errors import BadInput
 from orchestrator.store import compact as compact_module
 from orchestrator.store.compact import compact, num_files, remove_replaced
 from orchestrator.store.layout import Store
-from orchestrator.store.merges import KEYS, Merge, live_files, read_merges
+from orchestrator.store.merges import KEYS, Merge, live_files, read_records
 from orchestrator.store.read import scan_children, scan_table, scan_trials
 from orchestrator.store.write import write_segment
 
@@ -70,7 +71,7 @@ def test_readers_see_the_same_before_and_after_and_in_fewer_files(tmp_path: Path
     assert (done.files_before, done.files_after) == (5 * 12, 5 + 1)  # and the orphan, which is not touched
     assert seen(store) == before
     assert compact(store).files_after == 6
-    assert len(read_merges(store, "trials")) == 1, "nothing new, nothing written"
+    assert len(read_records(store, "trials").merges) == 1, "nothing new, nothing written"
 
 
 def test_afterwards_any_tool_reads_each_result_once(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_files_replaced_twice_stay_for_whoever_listed_them_last(tmp_path: Path) 
     assert late.collect().sort(KEYS["epochs"]).rows() == before["epochs"], "the first merge is what it listed"
     assert not any(name.startswith("run-") for name in store.files("epochs")), "nobody can still hold the segments"
     compact(store, grace_seconds=0)
-    assert len(read_merges(store, "epochs")) == 1
+    assert len(read_records(store, "epochs").merges) == 1
 
 
 def test_a_slower_runner_with_a_smaller_attempt_id_wins_after_compaction_as_before(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_many_ranges_are_sorted_files_that_do_not_overlap(tmp_path: Path, monkey
     before = seen(store)
     compact(store, grace_seconds=0, bytes_per_file=50_000)
     assert seen(store) == before
-    (merge,) = read_merges(store, "trials")
+    (merge,) = read_records(store, "trials").merges
     assert len(merge.files) > 3
     ids = [pl.read_parquet(tmp_path / "trials" / name)["trial_id"].to_list() for name in merge.files]
     assert [one for part in ids for one in part] == sorted(one for part in ids for one in part)
@@ -207,7 +208,7 @@ def test_two_merges_of_the_same_segments_do_not_double_a_row(tmp_path: Path) -> 
     compact(slow, grace_seconds=0)
     compact(store, grace_seconds=0)
     for table in CHILDREN:
-        (merge,) = read_merges(slow, table)
+        (merge,) = read_records(slow, table).merges
         for name in merge.files:
             store.publish_bytes(slow.read_bytes(table, name), table, name)
         Merge(identity=merge.identity, table=table, files=merge.files, segments=merge.segments).publish(store)
@@ -227,7 +228,7 @@ def test_overlapping_merges_are_told_apart_by_key_and_united_by_the_next(tmp_pat
         compact(store, grace_seconds=0)
     for table in KEYS:
         for store in (first, second):
-            (merge,) = read_merges(store, table)
+            (merge,) = read_records(store, table).merges
             both.publish_bytes(store.read_bytes(table, merge.files[0]), table, merge.files[0])
             merge.publish(both)
         assert live_files(both, table).may_repeat
@@ -242,7 +243,7 @@ def test_a_merge_that_lost_a_file_gives_way_to_the_segments_that_are_still_there
     store = small_store(tmp_path)
     before = seen(store)
     compact(store, bytes_per_file=5_000)
-    (merge,) = read_merges(store, "epochs")
+    (merge,) = read_records(store, "epochs").merges
     assert len(merge.files) > 1
     store.remove("epochs", merge.files[0])
     assert seen(store) == before
@@ -255,15 +256,53 @@ def test_a_merge_that_lost_a_file_gives_way_to_the_segments_that_are_still_there
 def test_what_a_killed_compactor_left_is_passed_over_and_goes_after_a_day(tmp_path: Path) -> None:
     store = small_store(tmp_path)
     before = seen(store)
+    Merge.announced("epochs", "0123").announce(store)
     left = "merged-0123-000.parquet"
-    store.publish_bytes((tmp_path / "epochs" / "orphan.parquet").read_bytes(), "epochs", left)
+    store.publish_bytes((tmp_path / "epochs" / "run-c00003-0123abcd-0003.parquet").read_bytes(), "epochs", left)
+    assert not live_files(store, "epochs").may_repeat
     assert seen(store) == before
     compact(store, grace_seconds=0)
     assert left in store.files("epochs"), "its compactor may be at work"
     long_ago = time.time() - 2 * compact_module.ABANDONED_SECONDS
-    os.utime(tmp_path / "epochs" / left, (long_ago, long_ago))
+    os.utime(tmp_path / "merges" / "epochs-0123.begun", (long_ago, long_ago))
     compact(store, grace_seconds=0)
     assert left not in store.files("epochs")
+    assert [name for name in store.files("merges") if name.endswith(".begun")] == []
+    assert seen(store) == before
+
+
+def test_a_copy_of_the_tables_alone_is_whole(tmp_path: Path) -> None:
+    """Somebody takes `merges/` for rubbish, or copies the Parquet files without it."""
+    store = small_store(tmp_path)
+    before = seen(store)
+    compact(store, grace_seconds=10_000)  # old and new files lie side by side
+    shutil.rmtree(tmp_path / "merges")
+    assert seen(store) == before
+    compact(store, grace_seconds=0)
+    assert seen(store) == before
+    shutil.rmtree(tmp_path / "merges")
+    assert seen(store) == before
+    assert remove_replaced(store, grace_seconds=0, abandoned_seconds=0) == 0
+    assert seen(store) == before
+
+
+def test_a_full_disk_stops_it_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: the write fails half-way, in the system, not in a stand-in."""
+    store = small_store(tmp_path)
+    before, files = seen(store), {table: store.files(table) for table in KEYS}
+    limited = (
+        "import resource, signal, sys\nfrom orchestrator.store.compact import compact\n"
+        "from orchestrator.store.layout import Store\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "compact(Store(sys.argv[1]))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", limited, str(tmp_path)], cwd=OUR_ROOT, capture_output=True, text=True, check=False
+    )
+    assert "File too large" in result.stderr
+    assert {table: store.files(table) for table in KEYS} == files
+    assert seen(store) == before
+    assert not any(name.endswith(".begun") for name in store.files("merges"))
 
 
 def test_attempts_that_contradict_each_other_are_put_aside(tmp_path: Path) -> None:
@@ -351,7 +390,7 @@ def test_killed_at_random_while_a_runner_writes_and_another_compacts(tmp_path: P
                 others[0].wait()
                 others[0] = subprocess.Popen(others[0].args, cwd=OUR_ROOT)
             time.sleep(0.05)
-        assert read_merges(store, "trials"), "nobody compacted meanwhile"
+        assert read_records(store, "trials").merges, "nobody compacted meanwhile"
     finally:
         for process in others:
             process.kill()
