@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.store.layout import Store
+from orchestrator.store.merges import KEYS, live_files
 from orchestrator.store.schema import TABLES
 
 BEFORE_LEVELS = {"level": 1, "pre_epochs": 0, "levels": 1, "rewind": "none", "rewind_step": 0, "fine_tune_epochs": 0}
@@ -29,21 +30,24 @@ def scan_table(store: Store, table: str) -> pl.LazyFrame:
 
 def _rows(store: Store, table: str) -> pl.LazyFrame:
     empty = pl.DataFrame(pl.from_arrow(TABLES[table].empty_table())).lazy()
-    files = [store.path(table, name) for name in _segments(store, table)]
+    live = live_files(store, table)
+    files = [store.path(table, name) for name in live.names]
     if not files:
         return empty
-    if not store.is_remote:
-        return pl.scan_parquet(
+    if store.is_remote:
+        import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
+
+        dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
+        rows = pl.scan_pyarrow_dataset(dataset)
+    else:
+        rows = pl.scan_parquet(
             files,
             schema=empty.collect_schema(),
             missing_columns="insert",
             extra_columns="ignore",
             glob=False,  # a folder may have brackets in its name
         )
-    import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
-
-    dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
-    return pl.scan_pyarrow_dataset(dataset)
+    return rows.unique(KEYS[table]) if live.may_repeat else rows
 
 
 def damaged_files(store: Store) -> list[str]:
@@ -51,13 +55,9 @@ def damaged_files(store: Store) -> list[str]:
     return [
         store.path(table, name)
         for table in TABLES
-        for name in _segments(store, table)
+        for name in live_files(store, table).names
         if not _is_whole(store, table, name)
     ]
-
-
-def _segments(store: Store, table: str) -> list[str]:
-    return [name for name in store.files(table) if name.endswith(".parquet")]
 
 
 def _is_whole(store: Store, table: str, name: str) -> bool:
@@ -70,17 +70,18 @@ def _is_whole(store: Store, table: str, name: str) -> bool:
 
 def scan_trials(store: Store) -> pl.LazyFrame:
     """One row a trial: the attempt that counts."""
+    return winners(scan_table(store, "trials"))
+
+
+def winners(attempts: pl.LazyFrame) -> pl.LazyFrame:
+    """Of rows of `trials`, the one of each trial that counts. More rows may replace it, and never bring one back."""
     completed = pl.col("status") == "completed"
-    return (
-        scan_table(store, "trials")
-        .sort(
-            "trial_id",
-            ~completed,
-            pl.when(completed).then(0).otherwise(-pl.col("attempt")),
-            "attempt_id",
-        )
-        .unique("trial_id", keep="first", maintain_order=True)
-    )
+    return attempts.sort(
+        "trial_id",
+        ~completed,
+        pl.when(completed).then(0).otherwise(-pl.col("attempt")),
+        "attempt_id",
+    ).unique("trial_id", keep="first", maintain_order=True)
 
 
 def scan_children(store: Store, table: str) -> pl.LazyFrame:
