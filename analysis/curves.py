@@ -1,8 +1,8 @@
 """How did training go? Losses and test accuracy by epoch, for each curve and density.
 
 Means are over the same trials in every epoch: those that ended with a finite test loss. A trial that diverged would
-leave its mean half-way and bend it, so it is in none and counted beside. Of a trial in them, an epoch whose test loss is
-not finite is left out and counted too.
+leave its mean half-way and bend it, so it is in none and counted beside. Of a trial in them, an epoch whose test loss
+is not finite is left out and counted too.
 """
 
 from __future__ import annotations
@@ -123,11 +123,11 @@ def for_page(results: pl.LazyFrame, epochs: pl.LazyFrame) -> pl.LazyFrame:
 
 def note(rows: pl.DataFrame) -> str:
     """What of a panel's grid and epochs `for_page` shows, where that is not all."""
-    shown, num = rows["density"].n_unique(), rows["num_densities"].max()
-    parts = [f"{shown} of {num} sparsities"] if shown != num else []
-    drawn, recorded = rows["epoch"].n_unique(), rows["num_epochs"].max()
-    parts += [f"{drawn} of {recorded} epochs"] if isinstance(recorded, int) and drawn < recorded else []
-    return ", ".join(parts)
+    counts = {
+        "sparsities": (rows["density"].n_unique(), max(rows["num_densities"])),
+        "epochs": (rows["epoch"].n_unique(), max(rows["num_epochs"])),
+    }
+    return ", ".join(f"{shown} of {num} {what}" for what, (shown, num) in counts.items() if shown < num)
 
 
 def plot(means: pl.DataFrame, palette: Palette | None = None, *, measure: str = MEASURES[0]) -> alt.ConcatChart:
@@ -215,5 +215,5 @@ def _data(rows: pl.DataFrame) -> alt.InlineData:
         left_out.alias("out"),
         *(pl.col(column).round_sig_figs(4).alias(name) for name, column in numbers.items()),
     )
-    parse: Any = {name: "number" for name in shown.columns[2:]} | {"curve": "string", "sparsity": "string"}
+    parse: Any = dict.fromkeys(shown.columns[2:], "number") | {"curve": "string", "sparsity": "string"}
     return alt.InlineData(values=shown.write_csv(), format=alt.CsvDataFormat(type="csv", parse=parse))
