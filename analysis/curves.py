@@ -39,7 +39,7 @@ def table(results: pl.LazyFrame, epochs: pl.LazyFrame) -> pl.LazyFrame:
     `is_last_level` tells the training of the network that is reported.
     """
     completed = pl.col("outcome") == "completed"
-    trials = results.select(*_CELL, "trial_id", "outcome", "collapsed_layers")
+    trials = results.select(*_CELL, "trial_id", "outcome", "collapsed_layers").cache()  # used twice
     cells = (
         trials.group_by(_CELL)
         .agg(
@@ -100,6 +100,7 @@ def for_page(results: pl.LazyFrame, epochs: pl.LazyFrame) -> pl.LazyFrame:
 
     `num_densities` and `num_epochs` say how many there are of the panel and of the curve.
     """
+    results = results.select(*_CELL, "trial_id", "outcome", "collapsed_layers").cache()
     densities = results.filter(pl.col("outcome") == "completed").select(*PANEL, "density").unique()
     place = pl.col("density").rank("dense", descending=True).over(PANEL).cast(pl.Int64) - 1
     num = pl.col("density").len().over(PANEL).cast(pl.Int64)

@@ -15,6 +15,10 @@ def machine() -> pl.Expr:
     return several.otherwise(pl.col("device")).alias("machine")
 
 
+TIMED_ALONE = ["pre_epochs", "epochs"]
+"""What `timed_alone` reads besides `density` and `train_seconds`."""
+
+
 def timed_alone() -> pl.Expr:
     """Whether a trial's `train_seconds` are what training it takes, and not zero.
 

@@ -18,7 +18,7 @@ import polars as pl
 from analysis.accuracy import PER_CENT, half_width
 from analysis.axis import sparsity_axis
 from analysis.labels import PANEL
-from analysis.machine import MACHINE, machine, timed_alone
+from analysis.machine import MACHINE, TIMED_ALONE, machine, timed_alone
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
 
@@ -36,6 +36,8 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     diverged or missing. `num_collapsed` of the n have an empty layer. Cells are left out of multiply-accumulates where
     one of their networks was not counted, and of training seconds where training is shared between trials.
     """
+    measures = ["outcome", "final_test_accuracy", "collapsed_layers", "live_macs", "train_seconds"]
+    results = results.select(*_CELL, *measures, *TIMED_ALONE, *MACHINE).cache()  # used twice
     usable = pl.col("outcome") == "completed"
     accuracy = pl.col("final_test_accuracy").filter(usable)
     macs = pl.col("live_macs").filter(usable)

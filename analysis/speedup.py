@@ -33,7 +33,7 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     each = results.filter((pl.col("status") == "completed") & timed_alone()).select(
         *PANEL, "curve", "density", "trial_id", "engine", "is_connected", *MACHINE,
         (pl.col("train_seconds") / pl.col("epochs")).alias("seconds"),
-    )  # fmt: skip
+    ).cache()  # fmt: skip
     group = [*PANEL, *MACHINE]
     dense = (
         each.filter(pl.col("density") == 1)
