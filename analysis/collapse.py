@@ -120,7 +120,7 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def chart(collapsed: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
+def plot(collapsed: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
     """All panels of collected `shares` below each other: a figure for a notebook or a paper."""
     palette = palette or Palette.of(collapsed["curve"])
     panels = [
