@@ -58,7 +58,7 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             num_comparisons=p.count().cast(pl.Int64),
         )
         .with_columns(
-            corrected_p=pl.min_horizontal("multiplied", 1.0),
+            corrected_p=pl.col("multiplied").clip(upper_bound=1.0),
             confidence=1 - (1 - CONFIDENCE) / pl.when(p > 0).then(pl.col("multiplied") / p).otherwise("steps"),
         )
         .with_columns(
