@@ -12,17 +12,12 @@ their deviation is taken to be at least that of rounding, 1 / (N sqrt 6), and no
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-import altair as alt
 import polars as pl
 
 from analysis import differences
-from analysis.accuracy import CONFIDENCE, panel_title
-from analysis.axis import sparsity_axis
+from analysis.accuracy import CONFIDENCE
 from analysis.labels import PANEL
-from analysis.palette import Palette
-from analysis.sparsity import sparsity_texts
 from analysis.student import p_value, quantile
 
 FEWEST_PAIRS = 5

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class _Difference:
     def crossings(self) -> Iterator[dict[str, Any]]:
         """Every change from one leader to the other, from dense to sparse."""
         led = [place for place, sign in enumerate(self.ahead) if sign]
-        for before, after in zip(led, led[1:], strict=False):
+        for before, after in pairwise(led):
             if self.ahead[before] == self.ahead[after]:
                 continue
             n = min(self.n[before : after + 1])

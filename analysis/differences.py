@@ -132,9 +132,7 @@ def _pairs(block: _Block) -> Iterator[pl.DataFrame]:
         difference = block.accuracy[one] - block.accuracy[others]
         is_paired = ~np.isnan(difference) & ~is_same
         n = is_paired.sum(axis=-1)
-        mean = np.divide(
-            np.where(is_paired, difference, 0).sum(axis=-1), n, out=np.full(n.shape, np.nan), where=n > 0
-        )
+        mean = np.divide(np.where(is_paired, difference, 0).sum(axis=-1), n, out=np.full(n.shape, np.nan), where=n > 0)
         centred = np.where(is_paired, difference - mean[..., None], 0)
         variance = np.divide((centred**2).sum(axis=-1), n - 1, out=np.full(n.shape, np.nan), where=n > 1)
         measured = {
@@ -151,7 +149,9 @@ def _pairs(block: _Block) -> Iterator[pl.DataFrame]:
         yield (
             pl.DataFrame(
                 {
-                    "other_curve": pl.Series(block.curves[others]).gather(np.repeat(np.arange(num_pairs), num_densities)),
+                    "other_curve": pl.Series(block.curves[others]).gather(
+                        np.repeat(np.arange(num_pairs), num_densities)
+                    ),
                     "other_rounds": np.repeat(block.rounds[others], num_densities),
                     "density": np.tile(block.densities, num_pairs),
                 }

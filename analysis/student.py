@@ -5,6 +5,8 @@ scipy.stats would say the same, and takes longer to import than all of this pack
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from scipy import special
 
@@ -32,5 +34,5 @@ def p_value(statistic: pl.Expr, freedom: pl.Expr) -> pl.Expr:
     return pl.when(freedom >= 1).then(found)
 
 
-def _series(values: object) -> pl.Series:
+def _series(values: npt.NDArray[np.float64]) -> pl.Series:
     return pl.Series(values, dtype=pl.Float64).fill_nan(None)

@@ -13,12 +13,12 @@ Where no dense network completed, the curve's smallest error stands for its erro
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import altair as alt
 import polars as pl
 
-from analysis.accuracy import CONFIDENCE, PER_CENT, panel_title
+from analysis.accuracy import CONFIDENCE, panel_title, paper
 from analysis.axis import sparsity_axis
 from analysis.labels import PANEL
 from analysis.palette import Palette
@@ -29,13 +29,18 @@ CLEAR = 1.5
 """Factor that separates the law from a plateau: at the bends of the joint form the error is 2^(gamma / 2) off."""
 FEWEST_POINTS = 4
 
+ERROR_AXIS = alt.Axis(
+    labelExpr="format(100 * datum.value, '~r') + ' %'", values=[0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1]
+)
+"""Of errors in decades."""
+
 _CURVE = [*PANEL, "curve"]
 
 
 def regions(points: pl.LazyFrame) -> pl.LazyFrame:
-    """`points.table` with `region`: "dense plateau", "law", "guessing plateau", or "no error" (n = 0, or an error of 0).
+    """`points.table` with `region`: "dense plateau", "law", "guessing plateau", or "no error".
 
-    Unpruned networks are in the dense plateau.
+    No error: n = 0, or an error of 0. Unpruned networks are in the dense plateau.
     """
     known = pl.when(pl.col("error") > 0).then("error")
     dense = pl.coalesce("dense_error", known.min().over(_CURVE))
@@ -74,10 +79,10 @@ def fitted(points: pl.LazyFrame) -> pl.LazyFrame:
 def table(points: pl.LazyFrame) -> pl.LazyFrame:
     """One row a curve: the law fitted to its `num_points` points between `densest` and `sparsest`.
 
-    `exponent` with its interval `exponent_low` to `exponent_high`, `coefficient` c, `rms_residual` (root of the residual
-    variance of log error) and `largest_residual` (absolute). Not fitted: `num_dense_plateau`, `num_guessing_plateau` and
-    `num_no_error` points, `num_collapsed` and `num_absent` trials. With fewer than four points the law is null, and
-    `refused` says so.
+    `exponent` with its interval `exponent_low` to `exponent_high`, `coefficient` c, `rms_residual` (root of the
+    residual variance of log error) and `largest_residual` (absolute). Not fitted: `num_dense_plateau`,
+    `num_guessing_plateau` and `num_no_error` points, `num_collapsed` and
+    `num_absent` trials. With fewer than four points the law is null, and `refused` says so.
     """
     in_law = pl.col("region") == "law"
     log_density, residual = pl.col("density").log().filter(in_law), pl.col("residual").filter(in_law)
@@ -126,21 +131,25 @@ def plot(points: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChar
         panel(rows, palette, title=panel_title(key), width=380)
         for key, rows in points.partition_by(PANEL, as_dict=True, maintain_order=True).items()
     ]
-    return alt.concat(*panels, columns=2)
+    return alt.concat(*panels, columns=2).add_params(paper())
 
 
 def panel(
     rows: pl.DataFrame, palette: Palette, *, title: str = "", width: float | Literal["container"] = "container"
 ) -> alt.LayerChart:
-    """Error against compression, both in decades: points, hollow on the plateaus, and the laws as lines."""
+    """Error against compression, both in decades: points, hollow on the plateaus, and the laws as lines.
+
+    Reads the parameter `paper`, the colour behind hollow marks.
+    """
     shown = rows.filter(pl.col("error") > 0).with_columns(
         compression_ratio=1 / pl.col("density"),
         sparsity_text=pl.col("density").replace_strict(sparsity_texts(rows["density"]), return_dtype=pl.String),
     )
     x = sparsity_axis(rows["density"])
     y_scale = alt.Scale(type="log", nice=False, padding=8)
-    y = alt.Y("error:Q", title="test error", axis=PER_CENT_OF_DECADES, scale=y_scale)
-    colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=_legend(width))
+    y = alt.Y("error:Q", title="test error", axis=ERROR_AXIS, scale=y_scale)
+    legend: Any = None if width == "container" else alt.Legend(title=None, symbolOpacity=1, labelLimit=0)
+    colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=legend)
     base = alt.Chart()
     line = base.transform_filter("isValid(datum.law_error)").mark_line(strokeWidth=1.8)
     marks = base.mark_point(size=46, strokeWidth=1.5, opacity=1).encode(

@@ -28,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def results(runs: Iterable[Mapping[str, Any]]) -> pl.LazyFrame:
-    """One row a run; `seed` stands for all three, and each run is a trial of its own unless `trial_id` says otherwise."""
+    """One row a run; `seed` stands for all three, and each run is a trial of its own unless it names another."""
     rows = []
     for number, run in enumerate(runs):
         row = DEFAULTS | {"trial_id": f"t{number}"} | run
