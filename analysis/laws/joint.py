@@ -57,6 +57,8 @@ class Fit:
     """Of each network that was fitted."""
     covariance: Floats
     """Of the constants, then of these; 0 for constants that are set."""
+    even_covariance: Floats
+    """The same if all points scattered alike: how much they tell, whatever their residuals happen to be."""
     variance: float
     """Of the residuals."""
     freedom: int
@@ -77,10 +79,10 @@ class Fit:
         margin = _t(self.freedom) * np.sqrt(spread + np.einsum("ni,ij,nj->n", slopes, self.covariance, slopes))
         return np.exp(log), np.exp(log - margin), np.exp(log + margin)
 
-    def margin(self, direction: Floats) -> float:
-        """Half the width of the 95 % interval of a sum of constants, as they are solved for, with these weights."""
-        covariance = self.covariance[: len(NAMES), : len(NAMES)]
-        return _t(self.freedom) * math.sqrt(direction @ covariance @ direction)
+    def tells(self, direction: Floats, *, within: float) -> bool:
+        """Whether the points tell a sum of constants, with these weights and as they are solved for, to +- `within`."""
+        covariance = self.even_covariance[: len(NAMES), : len(NAMES)]
+        return bool(_t(self.freedom) * math.sqrt(direction @ covariance @ direction) <= within)
 
     def interval(self, name: str) -> tuple[float, float | None, float | None]:
         """A constant, and its 95 % interval where it was fitted."""
@@ -89,7 +91,7 @@ class Fit:
         value = self.constants[place]
         if not self.is_free[place]:
             return restore(value), None, None
-        margin = self.margin(np.eye(len(NAMES))[place])
+        margin = _t(self.freedom) * math.sqrt(self.covariance[place, place])
         return restore(value), restore(value - margin), restore(value + margin)
 
 
@@ -123,14 +125,14 @@ def fit(points: pl.DataFrame) -> Fit:
     problem = _Problem(points, is_free)
     law = problem.solve()
     gap, room = problem.highest[2] - law.constants[2], problem.highest[2] - problem.lowest[2]
-    if gap < 1e-6 * room or law.margin(np.eye(5)[2]) > room:
+    if gap < 1e-6 * room or not law.tells(np.eye(5)[2], within=room):
         is_free[2] = False
         law = _Problem(points, is_free).solve()
     # p is that of a network of width and depth 1, which may be far away: ask where the law of the mean network begins
     log_width, log_depth = problem.networks.log_width.mean(), problem.networks.log_depth.mean()
     begins = np.array([0, 1, 0, -log_width, -log_depth])
     for direction, words in ((np.eye(5)[0], "how steep the law is"), (begins, "where the law begins")):
-        if law.margin(direction) > math.log(UNTOLD):
+        if not law.tells(direction, within=math.log(UNTOLD)):
             raise ValueError(f"the {points.height} points do not tell {words}: too few of them lie on it")
     return law
 
@@ -165,12 +167,15 @@ class _Problem:
         constants, log_dense_error = self._split(solved)
         residuals = self._residuals(solved)
         freedom = len(self.measured) - len(self.free)
+        variance = float((residuals**2).sum() / freedom)
+        robust, even = self._covariances(self._slopes(solved), residuals, variance)
         return Fit(
             constants=constants,
             is_free=self.is_free,
             log_dense_error=dict(zip(self.labels, log_dense_error, strict=True)),
-            covariance=self._covariance(residuals, self._slopes(solved)),
-            variance=float((residuals**2).sum() / freedom),
+            covariance=robust,
+            even_covariance=even,
+            variance=variance,
             freedom=freedom,
         )
 
@@ -206,8 +211,8 @@ class _Problem:
         by_points = np.hstack([slopes[:, self.free], slopes[:, -1:] * self.is_of])
         return np.vstack([by_points, np.eye(len(self.dense), by_points.shape[1], len(self.free))])
 
-    def _covariance(self, residuals: Floats, slopes: Floats) -> Floats:
-        """HC3, of the five constants and log e of each network."""
+    def _covariances(self, slopes: Floats, residuals: Floats, variance: float) -> list[Floats]:
+        """HC3, and that of points that all scatter by `variance`: of the five constants and log e of each network."""
         scale = np.maximum(np.linalg.norm(slopes, axis=0), 1e-150)
         basis, triangle = np.linalg.qr(slopes / scale)
         # a constant that nothing depends on gets a huge variance this way, not an error
@@ -216,9 +221,12 @@ class _Problem:
         # what each residual would be if its point had not been fitted
         deleted = residuals / np.maximum(1 - (basis**2).sum(axis=1), 1e-6)
         places = np.concatenate([self.free, len(NAMES) + np.arange(len(self.dense))])
-        covariance = np.zeros((len(NAMES) + len(self.dense),) * 2)
-        covariance[np.ix_(places, places)] = (per_point * deleted**2) @ per_point.T
-        return covariance
+        covariances = []
+        for scatter in (deleted**2, np.full(len(residuals), variance)):
+            covariance = np.zeros((len(NAMES) + len(self.dense),) * 2)
+            covariance[np.ix_(places, places)] = (per_point * scatter) @ per_point.T
+            covariances.append(covariance)
+        return covariances
 
 
 def _t(freedom: int) -> float:
