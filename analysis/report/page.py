@@ -20,7 +20,7 @@ from analysis.findings import spoken
 from analysis.palette import SHAPES, Palette
 from analysis.report.collected import Collected
 from analysis.report.panels import Panel, panels_of
-from analysis.report.section import VEGALITE, Figure, Grid, Property, Section, Tables
+from analysis.report.section import NOTHING, VEGALITE, Figure, Grid, Property, Section, Tables
 from analysis.report.sections import FINDINGS, SECTIONS
 
 BUNDLE_EXPORTS = "Object.assign(window, {vegaEmbed, vegaLite, vega});"
@@ -48,8 +48,8 @@ class Content:
     properties: list[Property]
 
 
-def html(collected: Collected) -> str:
-    """The page."""
+def html(collected: Collected, *, reload_seconds: float = 0) -> str:
+    """The page. With `reload_seconds` it loads itself again so often, and stays as it was."""
     tables, palette = collected.tables, collected.palette
     contents = [one for section in SECTIONS if (one := _content(section, tables, palette))]
     environment = jinja2.Environment(
@@ -58,7 +58,9 @@ def html(collected: Collected) -> str:
     environment.filters["unbroken"] = _unbroken
     environment.filters["swatched"] = lambda text: _swatched(text, palette)
     environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["numbers"] = lambda curves: " ".join(str(palette.curves.index(curve)) for curve in curves)
+    environment.filters["numbers"] = lambda curves: " ".join(
+        str(palette.curves.index(curve)) for curve in curves if curve in palette.curves
+    )
     figures = [
         {"id": panel.anchor, "spec": panel.spec} for one in contents for drawn in one.figures for panel in drawn.panels
     ]
@@ -67,7 +69,8 @@ def html(collected: Collected) -> str:
         counts=collected.counts,
         subtitle=_subtitle(collected.counts),
         findings=[sentence for find in FINDINGS for sentence in find(tables)][:MOST_SENTENCES],
-        notices=_notices(collected.counts),
+        notices=collected.notices,
+        reload_seconds=reload_seconds,
         contents=contents,
         figures=figures,
         keys=_keys(palette),
@@ -76,14 +79,14 @@ def html(collected: Collected) -> str:
         bundle=Markup(
             vl_convert.javascript_bundle(BUNDLE_EXPORTS, vl_version=VEGALITE).replace("</script", "<\\/script")
         ),
-        data=Markup(_script_json({"curves": palette.curves, "figures": figures})),
+        data=Markup(_script_json({"curves": palette.curves, "figures": figures, "reload_seconds": reload_seconds})),
     )
 
 
 def _content(section: Section, tables: Tables, palette: Palette) -> Content | None:
     """What a section has to say; None for nothing."""
     figures = [Drawn(figure=one, panels=p, num_left_out=n) for one in section.figures
-               for p, n in [panels_of(one, tables[one.of], palette)] if p]  # fmt: skip
+               for p, n in [panels_of(one, tables.get(one.of, NOTHING), palette)] if p]  # fmt: skip
     content = Content(
         section=section,
         figures=figures,
@@ -129,18 +132,6 @@ def _subtitle(counts: dict[str, int]) -> str:
     if counts["num_diverged"]:
         parts.append(f"{counts['num_diverged']:,} diverged")
     return " · ".join(parts)
-
-
-def _notices(counts: dict[str, int]) -> list[str]:
-    """What must be known before anything is read."""
-    notices = []
-    if counts["num_missing"]:
-        are = "is" if counts["num_missing"] == 1 else "are"
-        notices.append(
-            f"{counts['num_missing']:,} of {counts['num_trials']:,} trials {are} not in the store yet: everything "
-            "below is of the others."
-        )
-    return notices
 
 
 def _swatched(sentence: str, palette: Palette) -> Markup:

@@ -10,6 +10,9 @@ import typer
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
+StoreDirs = Annotated[
+    list[str], typer.Argument(metavar="DIR...", help="Results folders of sweeps, or their addresses, side by side.")
+]
 ResultsDir = Annotated[
     str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
 ]
