@@ -27,13 +27,15 @@ def told_apart(opened: Trials) -> Trials:
     """
     names = store_names(opened.stores)
     version = pl.col("numerics_version")
-    has_several_versions = version.n_unique().over("store", *PANEL, "curve") > 1
+    # what is missing has no version, and no store unless several are scanned
+    curve = [*(["store"] if len(names) > 1 else []), *PANEL, "curve"]
     results = opened.results.with_columns(
         store_name=pl.col("store").replace_strict(names, default=None, return_dtype=pl.String),
         shared_curve=pl.col("curve"),
         # what is missing will be run by the code of today
-        numerics=version.fill_null(version.max().over("store", *PANEL, "curve")),
-    ).with_columns(several_versions=has_several_versions)
+        numerics=version.fill_null(version.max().over(curve)),
+        several_versions=version.drop_nulls().n_unique().over(curve) > 1,
+    )
     parts = [
         pl.col("curve"),
         pl.when(pl.col("several_versions")).then(pl.format("numerics {}", "numerics")),

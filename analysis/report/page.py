@@ -23,7 +23,7 @@ from analysis.report.panels import Panel, panels_of
 from analysis.report.section import NOTHING, VEGALITE, Figure, Grid, Property, Section, Tables
 from analysis.report.sections import FINDINGS, SECTIONS
 
-BUNDLE_EXPORTS = "Object.assign(window, {vegaEmbed, vegaLite, vega});"
+BUNDLE_EXPORTS = "window.vegaEmbed = vegaEmbed;"
 MOST_SENTENCES = 8
 """Of findings: beyond that, the charts and tables are easier to read."""
 
