@@ -43,7 +43,7 @@ def filled(file: SweepFile, folder: Path, engine: str = "compact") -> Store:
 
 def tamper(store: Store, table: str, trial_id: str, **changed: pl.Expr) -> None:
     """Change columns of one trial's rows in place."""
-    path = store.path(table, "s.parquet")
+    path = store.path(table, *store.files(table))
     ours = pl.col("trial_id") == trial_id
     rows = pl.read_parquet(path)
     assert rows.filter(ours).height
