@@ -38,7 +38,7 @@ from orchestrator.store.merges import (
     live_files,
     read_records,
 )
-from orchestrator.store.read import scan_table, winners
+from orchestrator.store.read import rows_in, scan_table, winners
 from orchestrator.store.schema import TABLES
 from orchestrator.store.write import COMMIT_ORDER
 
@@ -133,6 +133,13 @@ def remove_replaced(
     return left
 
 
+def withdraw(store: Store, live: LiveFiles, attempts: pl.DataFrame) -> None:
+    """Write `trials` anew without some attempts, which then never were; `live` are the files to read."""
+    keys = rows_in(store, "trials", live).select(*ATTEMPT, "attempt", "status")
+    kept = winners(keys.join(attempts.lazy(), on=ATTEMPT, how="anti")).select(ATTEMPT).collect()
+    _merge(store, "trials", live, kept, BYTES_PER_FILE)
+
+
 def _within(live: LiveFiles, committed: frozenset[str]) -> LiveFiles:
     """Without segments whose `trials` rows are not there: their worker is about to commit them, or was killed."""
     names = {segment_of(name) for name in committed}
@@ -160,7 +167,8 @@ def _merge(store: Store, table: str, live: LiveFiles, winning: pl.DataFrame, byt
                 name = f"{MERGED}{merge.identity}-{len(files):03d}"
                 content = _as_stored(table, rows)
                 files.append(publish_rows(store, content, table, name, rows_per_group=ROWS_PER_GROUP))
-        merge = replace(merge, files=tuple(files), segments=live.committed)
+        read = live.committed.union(live.merged)  # the files too: so it stands for a merge of the same segments
+        merge = replace(merge, files=tuple(files), segments=read)
     except BaseException:
         for name in files:
             store.remove(table, name)

@@ -130,6 +130,13 @@ class Store:
         with suppress(FileNotFoundError):
             self._do(lambda: self.filesystem.delete_dir(self.path(*parts)))
 
+    def move(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
+        """Give a file another place, which has to be free; nothing happens where there is no such file."""
+        if not self.is_remote:
+            Path(self.path(*target)).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self._do(lambda: self.filesystem.move(self.path(*source), self.path(*target)))
+
     def _do(self, operation: Callable[[], T]) -> T:
         return operation() if self._waiting is None else self._waiting(operation)
 

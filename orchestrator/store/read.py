@@ -11,7 +11,7 @@ import polars as pl
 
 from orchestrator.store.files import problem_of
 from orchestrator.store.layout import Store
-from orchestrator.store.merges import KEYS, live_files
+from orchestrator.store.merges import KEYS, LiveFiles, live_files
 from orchestrator.store.schema import TABLES
 
 BEFORE_LEVELS = {"level": 1, "pre_epochs": 0, "levels": 1, "rewind": "none", "rewind_step": 0, "fine_tune_epochs": 0}
@@ -28,8 +28,12 @@ def scan_table(store: Store, table: str) -> pl.LazyFrame:
 
 
 def _rows(store: Store, table: str) -> pl.LazyFrame:
+    return rows_in(store, table, live_files(store, table))
+
+
+def rows_in(store: Store, table: str, live: LiveFiles) -> pl.LazyFrame:
+    """All rows of some files of a table."""
     empty = pl.DataFrame(pl.from_arrow(TABLES[table].empty_table())).lazy()
-    live = live_files(store, table)
     files = [store.path(table, name) for name in live.names]
     if not files:
         return empty

@@ -13,7 +13,7 @@ from orchestrator.audit import audit, choose, sample_count
 from orchestrator.cli import run_command
 from orchestrator.errors import BadInput
 from orchestrator.plan import make_plan
-from orchestrator.run import save_sweep
+from orchestrator.saved_sweeps import save_sweep
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
 from orchestrator.store.rows import Provenance, attempt_rows
