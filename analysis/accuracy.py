@@ -79,7 +79,7 @@ def _t_quantile(n: pl.Expr) -> pl.Expr:
     return pl.when(n > 1).then(quantile)
 
 
-def chart(accuracy: pl.DataFrame, palette: Palette | None = None, *, lowest: float = 0.0) -> alt.ConcatChart:
+def plot(accuracy: pl.DataFrame, palette: Palette | None = None, *, lowest: float = 0.0) -> alt.ConcatChart:
     """All panels of a collected `table` beside each other, with one legend: a figure for a notebook or a paper.
 
     Accuracies below `lowest` are cut off.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from importlib.metadata import version
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
@@ -20,13 +20,14 @@ from rich.console import Console
 from orchestrator.cohort import Cohort, RunSettings, publish_run
 from orchestrator.errors import BadInput
 from orchestrator.leftovers import remove_old_runs, tidy
-from orchestrator.plan import Plan, PlannedTrial, make_plan
+from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import RunDisplay
 from orchestrator.saved_sweeps import save_sweep
-from orchestrator.sharing import in_sharing_order, sharing_groups
+from orchestrator.sharing import in_sharing_order, networks_of, sharing_groups
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile
+from orchestrator.trials import Trials
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
 
@@ -88,7 +89,7 @@ def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console:
     return Exit.SOME_FAILED if plan.num_failed else Exit.DONE, plan
 
 
-def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slots: int) -> list[Cohort]:
+def split_cohorts(trials: Trials, *, location: str, run_id: str, slots: int) -> list[Cohort]:
     """Neighbouring trials of one data set and model, in ranges small enough that every slot gets several.
 
     Trials that share levels of training and pruning stay in one, however many; those that share only the dense training
@@ -102,7 +103,7 @@ def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slo
         if stop > bounds[-1]:
             bounds.append(stop)
 
-    for _, network in groupby(trials, key=lambda trial: (trial.config.dataset, trial.config.model)):
+    for network in networks_of(trials):
         for group in sharing_groups(network):
             if stop - bounds[-1] + sum(group) > size >= sum(group):
                 cut()

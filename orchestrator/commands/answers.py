@@ -29,7 +29,7 @@ def report(
     directory: StoreDir, png: Annotated[bool, typer.Option("--png", help="Also write each figure as PNG.")] = False
 ) -> None:
     """Write one self-contained HTML page with the sweep's answers."""
-    from analysis.report import write_report
+    from analysis.report.write import write_report
 
     store = existing_store(directory)
     try:

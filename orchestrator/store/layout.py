@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -99,6 +99,16 @@ class Store:
         """Write a Parquet file that readers see whole or not at all."""
         self._publish(lambda stream: pq.write_table(table, stream, compression="zstd"), *parts)
 
+    def publish_tables(self, schema: pa.Schema, tables: Iterable[pa.Table], *parts: str) -> None:
+        """Write a Parquet file table by table, each a row group; readers see it whole or not at all."""
+
+        def write(stream: IO[bytes]) -> None:
+            with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+                for table in tables:
+                    writer.write_table(table)
+
+        self._publish(write, *parts)
+
     def publish_text(self, text: str, *parts: str) -> None:
         """Write a text file that readers see whole or not at all."""
         self.publish_bytes(text.encode(), *parts)
@@ -117,6 +127,23 @@ class Store:
         def read() -> bytes:
             with self.filesystem.open_input_stream(self.path(*parts)) as stream:
                 return bytes(stream.read())
+
+        return self._do(read)
+
+    def read_rows(self, start: int, stop: int, *parts: str) -> pa.Table:
+        """Rows [start, stop) of a Parquet file; only the row groups that hold them are read."""
+
+        def read() -> pa.Table:
+            with self.filesystem.open_input_file(self.path(*parts)) as stream:
+                file = pq.ParquetFile(stream)
+                groups: list[int] = []
+                first = end = 0
+                for group in range(file.num_row_groups):
+                    begin, end = end, end + file.metadata.row_group(group).num_rows
+                    if begin < stop and end > start:
+                        first = first if groups else begin
+                        groups.append(group)
+                return file.read_row_groups(groups, use_threads=False).slice(start - first, stop - start)
 
         return self._do(read)
 

@@ -7,23 +7,24 @@ function of the rows: completed beats failed; among completed the smallest attem
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from orchestrator.store.files import problem_of
 from orchestrator.store.layout import Store
 from orchestrator.store.merges import KEYS, LiveFiles, live_files
-from orchestrator.store.schema import TABLES
+from orchestrator.store.schema import AS_BEFORE, TABLES
 
-BEFORE_LEVELS = {"level": 1, "pre_epochs": 0, "levels": 1, "rewind": "none", "rewind_step": 0, "fine_tune_epochs": 0}
-"""What rows say that were written before these columns existed: every network was pruned once, as initialised."""
+_AGAIN = "was_attempted_again"
 
 
 def scan_table(store: Store, table: str) -> pl.LazyFrame:
     """All rows of a table as written, attempts and all; an empty frame with the right columns where there are none.
 
-    Columns that a row was written before are null, except those in `BEFORE_LEVELS`.
+    Columns that a row was written before are null, except those in `schema.AS_BEFORE`.
     """
-    known = [pl.col(name).fill_null(value) for name, value in BEFORE_LEVELS.items() if name in TABLES[table].names]
+    known = [pl.col(name).fill_null(value) for name, value in AS_BEFORE.items() if name in TABLES[table].names]
     return _rows(store, table).with_columns(known)
 
 
@@ -64,19 +65,30 @@ def damaged_files(store: Store) -> list[str]:
 
 
 def scan_trials(store: Store) -> pl.LazyFrame:
-    """One row a trial: the attempt that counts."""
+    """One row a trial, in no particular order: the attempt that counts."""
     return winners(scan_table(store, "trials"))
 
 
-def winners(attempts: pl.LazyFrame) -> pl.LazyFrame:
-    """Of rows of `trials`, the one of each trial that counts. More rows may replace it, and never bring one back."""
+def winners(attempts: pl.LazyFrame, key: Sequence[str] = ("trial_id",)) -> pl.LazyFrame:
+    """Of rows of `trials`, the one of each trial that counts, in no particular order.
+
+    More rows may replace it, and never bring one back. Only trials that were attempted more than once are sorted: few,
+    and sorting all would cost as much as everything else a summary does. `key` may tell several stores apart.
+    """
     completed = pl.col("status") == "completed"
-    return attempts.sort(
-        "trial_id",
-        ~completed,
-        pl.when(completed).then(0).otherwise(-pl.col("attempt")),
-        "attempt_id",
-    ).unique("trial_id", keep="first", maintain_order=True)
+    # hashes that coincide by chance send a trial through the sort, which decides by the ids themselves
+    marked = attempts.with_columns(pl.col("trial_id").hash().is_duplicated().alias(_AGAIN))
+    again = (
+        marked.filter(pl.col(_AGAIN))
+        .sort(
+            *key,
+            ~completed,
+            pl.when(completed).then(0).otherwise(-pl.col("attempt")),
+            "attempt_id",
+        )
+        .unique(key, keep="first", maintain_order=True)
+    )
+    return pl.concat([marked.filter(~pl.col(_AGAIN)), again]).drop(_AGAIN)
 
 
 def scan_children(store: Store, table: str) -> pl.LazyFrame:

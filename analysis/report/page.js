@@ -58,6 +58,9 @@
     for (const twin of document.querySelectorAll(`.key[data-curve="${button.dataset.curve}"]`)) {
       twin.setAttribute("aria-pressed", String(!hidden.has(curve)));
     }
+    for (const element of document.querySelectorAll("[data-curves]")) {
+      element.hidden = element.dataset.curves.split(" ").some((number) => hidden.has(data.curves[Number(number)]));
+    }
     for (const one of drawn) one.view.signal("hidden", [...hidden]).runAsync();
   });
   dark.addEventListener("change", draw);
