@@ -6,11 +6,10 @@ killed is continued by the same command. Nothing is locked; two runners on one s
 
 from __future__ import annotations
 
-import json
 import subprocess
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import IntEnum
 from importlib.metadata import version
 from itertools import pairwise
@@ -20,13 +19,14 @@ from rich.console import Console
 
 from orchestrator.cohort import Cohort, RunSettings, publish_run
 from orchestrator.errors import BadInput
-from orchestrator.leftovers import tidy
-from orchestrator.plan import Plan, make_plan, publish_points
+from orchestrator.leftovers import remove_old_runs, tidy
+from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import RunDisplay
+from orchestrator.saved_sweeps import save_sweep
 from orchestrator.sharing import in_sharing_order, networks_of, sharing_groups
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
-from orchestrator.sweepfile import SweepFile, parse_sweep
+from orchestrator.sweepfile import SweepFile
 from orchestrator.trials import Trials
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
@@ -35,8 +35,6 @@ COHORTS_PER_SLOT = 8
 """So that no slot idles for long at the end while another holds a long queue."""
 LARGEST_COHORT = 500
 """Trials; more only where they share levels of training."""
-DAYS_A_RUN_MAY_TAKE = 30
-"""After that, what a killed run left in `runs/` is removed."""
 
 
 class Exit(IntEnum):
@@ -91,33 +89,6 @@ def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console:
     return Exit.SOME_FAILED if plan.num_failed else Exit.DONE, plan
 
 
-def save_sweep(file: SweepFile, store: Store) -> None:
-    """Keep the sweep file verbatim, its grid, and where its user's modules lie."""
-    store.publish_text(file.text, "sweeps", f"{file.hash}.yaml")
-    origin = {
-        "name": file.sweep.name,
-        "folder": str(file.folder),
-        "last_run_at": datetime.now(UTC).isoformat(),
-    }
-    store.publish_text(json.dumps(origin, indent=1), "sweeps", f"{file.hash}.json")
-    publish_points(file, store)
-
-
-def load_saved_sweep(store: Store) -> SweepFile:
-    """The sweep file that was last run into this store. Raises BadInput where there is none."""
-    hashes = [name.removesuffix(".json") for name in store.files("sweeps") if name.endswith(".json")]
-    if not hashes:
-        raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
-    try:
-        origins = {one: json.loads(store.read_text("sweeps", f"{one}.json")) for one in hashes}
-    except ValueError as error:
-        raise BadInput(f"{store.path('sweeps')} holds a damaged .json file ({error}): remove it") from None
-    last = max(hashes, key=lambda one: str(origins[one]["last_run_at"]))
-    text = store.read_text("sweeps", f"{last}.yaml")
-    name = store.shown(store.path("sweeps", f"{last}.yaml"))
-    return parse_sweep(text, name=name, folder=Path(origins[last]["folder"]))
-
-
 def split_cohorts(trials: Trials, *, location: str, run_id: str, slots: int) -> list[Cohort]:
     """Neighbouring trials of one data set and model, in ranges small enough that every slot gets several.
 
@@ -164,7 +135,7 @@ def _run_once(
         checkpoint_seconds=options.checkpoint_seconds,
         data_root=options.data_root,
     )
-    _remove_old_runs(store)
+    remove_old_runs(store)
     trials = in_sharing_order(plan.to_run)
     publish_run(store, settings, trials)
     cohorts = split_cohorts(trials, location=store.location, run_id=run_id, slots=options.slots)
@@ -179,14 +150,6 @@ def _run_once(
             return run_cohorts(cohorts, cluster, display), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)
-
-
-def _remove_old_runs(store: Store) -> None:
-    """Plans of runs that were killed: what they left to do is planned anew, so only a live run needs its own."""
-    oldest = f"{datetime.now(UTC) - timedelta(days=DAYS_A_RUN_MAY_TAKE):%Y%m%dT%H%M%S}"
-    for run_id in store.folders("runs"):
-        if run_id < oldest:
-            store.remove_folder("runs", run_id)
 
 
 def _check_device(options: RunOptions) -> None:

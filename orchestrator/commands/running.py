@@ -87,7 +87,8 @@ def resume(
     data_root: DataRoot = None,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
-    from orchestrator.run import RunOptions, load_saved_sweep
+    from orchestrator.run import RunOptions
+    from orchestrator.saved_sweeps import load_saved_sweep
 
     store = existing_store(directory)
     file = load_saved_sweep(store)
