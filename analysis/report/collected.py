@@ -29,8 +29,11 @@ class Collected:
 
 def collect(location: str | Path) -> Collected:
     """Collect every table of the report. Raises ValueError where there are no results yet."""
-    store = scan(location)
-    names, *frames = pl.collect_all([sweep_names(location), *(table(store) for table in TABLES.values())])
+    store = scan(location).gathered()
+    names, *frames = pl.collect_all(
+        [sweep_names(location), *(table(store) for table in TABLES.values())],
+        engine="streaming",  # child tables need not fit into memory
+    )
     tables = dict(zip(TABLES, frames, strict=True))
     counts = tables["progress"].row(0, named=True)
     if counts["num_completed"] + counts["num_failed"] == 0:
