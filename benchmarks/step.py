@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.compaction_exactness import MaskedDense
-from benchmarks.efficiency import clock, macs_per_image
+from benchmarks.efficiency import clock
 from benchmarks.scoring import machine
 from models.cifar_resnet import resnet20
 from models.resnet import resnet18
@@ -40,6 +40,7 @@ from training.compaction.compact import NotCompacted, compact
 from training.config import PrunerConfig, TrainingConfig
 from training.masking import Removed, removed_weights, zero_removed
 from training.optimizer import build_optimizer
+from training.workload import macs_per_image
 
 SHAPE, NUM_CLASSES = (3, 32, 32), 100
 MODELS = {"vgg11_bn": vgg11_bn, "vgg16_bn": vgg16_bn, "resnet18": resnet18, "resnet20": resnet20}

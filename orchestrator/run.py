@@ -13,27 +13,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
 
-from orchestrator.cohort import Cohort, RunSettings, publish_run
+from orchestrator.cohort import RUNNER, RunSettings, publish_run
 from orchestrator.errors import BadInput
 from orchestrator.plan import Plan, make_plan, publish_points
 from orchestrator.progress import RunDisplay
-from orchestrator.sharing import in_sharing_order, networks_of, sharing_groups
+from orchestrator.schedule import Schedule, in_running_order
+from orchestrator.sizes import cost_model
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
-from orchestrator.trials import Trials
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
 
-COHORTS_PER_SLOT = 8
-"""So that no slot idles for long at the end while another holds a long queue."""
-LARGEST_COHORT = 500
-"""Trials; more only where they share levels of training."""
 DAYS_A_RUN_MAY_TAKE = 30
 """After that, what a killed run left in `runs/` is removed."""
 
@@ -63,6 +58,8 @@ class RunOptions:
     """Between checkpoints of a long trial."""
     data_root: str | None = None
     """The folder of data sets, absolute; None lets each node use its own default."""
+    runner: str = RUNNER
+    """What runs the trials of a cohort (`RunSettings.runner`)."""
 
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
@@ -115,35 +112,6 @@ def load_saved_sweep(store: Store) -> SweepFile:
     return parse_sweep(text, name=name, folder=Path(origins[last]["folder"]))
 
 
-def split_cohorts(trials: Trials, *, location: str, run_id: str, slots: int) -> list[Cohort]:
-    """Neighbouring trials of one data set and model, in ranges small enough that every slot gets several.
-
-    Trials that share levels of training and pruning stay in one, however many; those that share only the dense training
-    do where they fit. `trials` are in sharing order.
-    """
-    size = min(LARGEST_COHORT, max(1, -(-len(trials) // (COHORTS_PER_SLOT * slots))))
-    bounds = [0]
-    stop = 0
-
-    def cut() -> None:
-        if stop > bounds[-1]:
-            bounds.append(stop)
-
-    for network in networks_of(trials):
-        for group in sharing_groups(network):
-            if stop - bounds[-1] + sum(group) > size >= sum(group):
-                cut()
-            for num_sharing_levels in group:
-                if stop - bounds[-1] + num_sharing_levels > size:
-                    cut()
-                stop += num_sharing_levels
-        cut()
-    return [
-        Cohort(location=location, run_id=run_id, number=number, start=start, stop=stop)
-        for number, (start, stop) in enumerate(pairwise(bounds))
-    ]
-
-
 def _run_once(
     file: SweepFile, store: Store, plan: Plan, options: RunOptions, console: Console
 ) -> tuple[list[str], bool]:
@@ -160,11 +128,13 @@ def _run_once(
         save_masks=file.sweep.save_masks,
         checkpoint_seconds=options.checkpoint_seconds,
         data_root=options.data_root,
+        runner=options.runner,
     )
     _remove_old_runs(store)
-    trials = in_sharing_order(plan.to_run)
+    costs = cost_model(file, store, plan, device=options.device, data_root=options.data_root)
+    trials = in_running_order(plan.to_run, costs)
     publish_run(store, settings, trials)
-    cohorts = split_cohorts(trials, location=store.location, run_id=run_id, slots=options.slots)
+    schedule = Schedule(trials, costs, location=store.location, run_id=run_id)
     cluster = Cluster(
         address=options.address,
         slots=options.slots,
@@ -173,7 +143,7 @@ def _run_once(
     )
     try:
         with RunDisplay(len(plan.to_run), console) as display:
-            return run_cohorts(cohorts, cluster, display), display.was_stopped
+            return run_cohorts(schedule, cluster, display, run_id=run_id), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)
 

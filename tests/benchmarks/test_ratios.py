@@ -13,11 +13,12 @@ import pytest
 import torch
 
 from benchmarks.attribution import Point, attribution
-from benchmarks.efficiency import macs_per_image, mfu
+from benchmarks.efficiency import mfu
 from benchmarks.phases import Stopwatch
 from models.cifar_resnet import resnet20
 from models.mobilenet import mobilenet_v2
 from models.vgg import vgg16_bn
+from training.workload import macs_per_image
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
