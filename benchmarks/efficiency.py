@@ -1,4 +1,4 @@
-"""How much of the machine a training step uses: multiplications, the machine's peak, and model FLOP utilisation.
+"""How much of the machine a training step uses: the machine's peak, and model FLOP utilisation.
 
     python -m benchmarks.efficiency [--device cpu]
 

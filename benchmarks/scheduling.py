@@ -5,7 +5,7 @@
 Trials do nothing (`benchmarks.no_op`); everything around them is a run as of `prunesweep run`. Printed:
 
     no-op        from the start of scheduling (Ray is up) to the last commit; the whole command, with planning and Ray's
-                 start; growth of the driver's memory a trial over that time; files before and after `compact`
+                 start; growth of the driver's memory a trial over that time; files before and after it compacts itself
     plain Tune   the same number of no-op trials would take so long as one Tune trial each: measured with --plain of
                  them, function trainables, no loggers, in a fresh process of the same run
     one second   --seconds-trials trials that sleep a second: slot time beyond the sleeping, as a share of it
@@ -66,20 +66,16 @@ def main() -> None:
 
 
 def _no_op(arguments: argparse.Namespace) -> dict[str, float]:
-    from orchestrator.store.layout import Store
-
     with tempfile.TemporaryDirectory() as folder:
         run = _run(arguments.trials, "benchmarks.no_op:run_nothing", arguments.slots, Path(folder))
-        tables = ("trials", "epochs", "layers", "rounds", "masks")
-        store = Store(Path(folder, "store"))
         return {
             "trials a second": arguments.trials / run["seconds"],
             "seconds from scheduling to commit": run["seconds"],
             "seconds of the whole command": run["command_seconds"],
             "driver bytes a trial": run["driver_bytes"] / arguments.trials,
             "cohorts": run["cohorts"],
-            "files": sum(len(store.files(table)) for table in tables),
-            "files after compaction": _compacted(store, tables),
+            "files": run["files"],
+            "files after compaction": run["files_left"],
         }
 
 
@@ -113,6 +109,7 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
         seen["seconds"] = time.perf_counter() - start
         seen["driver_bytes"] = resident_bytes() - bytes_before
         seen["cohorts"] = len(results)
+        seen["files"] = _num_files(folder)
         return results
 
     ray_tune.Tuner.fit = watched
@@ -122,16 +119,11 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
     start = time.perf_counter()
     outcome, left = run_sweep(file, Store(folder / "store"), options, Console(file=sys.stderr))
     assert (outcome, left.num_completed) == (Exit.DONE, num_trials)
-    return seen | {"command_seconds": time.perf_counter() - start}
+    return seen | {"command_seconds": time.perf_counter() - start, "files_left": _num_files(folder)}
 
 
-def _compacted(store: Any, tables: tuple[str, ...]) -> float:
-    try:
-        from orchestrator.store.compact import compact
-    except ImportError:
-        return float("nan")
-    compact(store)
-    return sum(len(store.files(table)) for table in tables)
+def _num_files(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
 
 
 def _plain(arguments: argparse.Namespace) -> dict[str, float]:

@@ -38,9 +38,9 @@ from pruning.scoring import prune_at_once, score_network
 from training.build import build_criterion
 from training.compaction.compact import NotCompacted, compact
 from training.config import PrunerConfig, TrainingConfig
+from training.macs import macs_per_image
 from training.masking import Removed, removed_weights, zero_removed
 from training.optimizer import build_optimizer
-from training.workload import macs_per_image
 
 SHAPE, NUM_CLASSES = (3, 32, 32), 100
 MODELS = {"vgg11_bn": vgg11_bn, "vgg16_bn": vgg16_bn, "resnet18": resnet18, "resnet20": resnet20}

@@ -24,6 +24,7 @@ import pyarrow as pa
 from orchestrator.parts import PARTS
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
+from orchestrator.store.merges import live_files
 from orchestrator.store.rows import Provenance, Row, attempt_rows
 from orchestrator.store.write import write_segment
 from orchestrator.trials import PlannedTrial, Trials
@@ -32,7 +33,8 @@ from training.context import CohortContext
 from training.record import TrialError, TrialRecord
 
 FLUSH_SECONDS = 5.0
-FLUSH_TRIALS = 200
+FLUSH_TRIALS = 500
+"""A bound on memory alone: what a crash costs is bounded by the seconds, and each segment is a file in every table."""
 RUNNER = "training.trial:run_cohort"
 ERROR_CHARACTERS = 200
 """Of a trial's error, what is reported while the sweep runs."""
@@ -277,11 +279,13 @@ class CohortRunner:
         return crashes
 
     def _committed(self) -> set[str]:
-        """Trials of this cohort that an earlier process of this run committed."""
-        prefix = f"{self._cohort.label}-"
-        names = [name for name in self._store.files("trials") if name.startswith(prefix)]
+        """Trials that an earlier process of this run committed, among others: their segments may have been merged."""
+        live = live_files(self._store, "trials")
+        names = [name for name in live.segments if name.startswith(f"{self._cohort.label}-")] + live.merged
+        done = (pl.col("run_id") == self._cohort.run_id) | (pl.col("status") == "completed")
         committed: set[str] = set()
         for name in names:
             content = self._store.read_bytes("trials", name)
-            committed |= set(pl.read_parquet(content, columns=["trial_id"])["trial_id"])
+            rows = pl.read_parquet(content, columns=["trial_id", "run_id", "status"])
+            committed |= set(rows.filter(done)["trial_id"])
         return committed

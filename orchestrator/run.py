@@ -19,6 +19,7 @@ from rich.console import Console
 
 from orchestrator.cohort import RUNNER, RunSettings, publish_run
 from orchestrator.errors import BadInput
+from orchestrator.leftovers import tidy
 from orchestrator.plan import Plan, make_plan, publish_points
 from orchestrator.progress import RunDisplay
 from orchestrator.schedule import Schedule, in_running_order
@@ -64,6 +65,12 @@ class RunOptions:
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
+    outcome, plan = _run_until_done(file, store, options, console)
+    tidy(store, console, is_leaving=outcome == Exit.INTERRUPTED)
+    return outcome, plan
+
+
+def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     _check_device(options)
     plan = make_plan(file, store, retry_failed=options.retry_failed)
     if plan.to_run:
@@ -78,11 +85,7 @@ def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Conso
         if plan.to_run and len(plan.to_run) == left_before:
             console.print(errors[0], style="red", markup=False)
             return Exit.OUR_FAULT, plan
-    if plan.num_failed:  # `resume` may go on from their checkpoints
-        return Exit.SOME_FAILED, plan
-    for unneeded in ("prefixes", "checkpoints"):
-        store.remove_folder(unneeded)
-    return Exit.DONE, plan
+    return Exit.SOME_FAILED if plan.num_failed else Exit.DONE, plan
 
 
 def save_sweep(file: SweepFile, store: Store) -> None:

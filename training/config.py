@@ -20,6 +20,8 @@ NUMERICS_VERSION = 1
 
 CHECKPOINT_SECONDS = 300.0
 """Between checkpoints of a trial unless told otherwise: shorter trials write none. Not part of a trial."""
+WHOSE = ".json"
+"""Ends the file beside a snapshot's folder that holds the configuration of a trial it is for."""
 
 OWN_VALIDATION = "own"
 """`DatasetConfig.validation` of a data set as it is split by whoever published it."""

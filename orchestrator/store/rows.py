@@ -150,6 +150,8 @@ def _measured_columns(record: TrialRecord) -> Row:
         "effective_density": live / prunable,
         "collapsed_layers": record.num_collapsed_layers,
         "is_connected": record.is_connected,
+        "dense_macs": record.dense_macs,
+        "live_macs": record.live_macs,
     }
     if record.final:
         row |= {
