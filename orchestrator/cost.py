@@ -3,7 +3,7 @@
 The guess counts multiplications (`training.workload`). What it cannot know (how fast the machine is, what a criterion
 costs, how much smaller a network gets by pruning) is a factor, measured / guessed. It is kept for every node of a tree
 that gets finer from level to level: all trials, then by network, by recipe, by pruner, by density. A node's factor is
-the ratio of sums of its own trials, drawn towards its parent's with the weight of one trial; so a density that was
+the ratio of sums of its own trials, drawn towards its parent's with the weight of one trial: so a density that was
 never seen is predicted from its pruner's others, a new pruner from its network's. Seeds do not matter.
 
 Only scheduling reads this. What a trial gives never depends on what it was thought to cost.
@@ -80,10 +80,10 @@ class _Node:
     """Sum of squared logarithms of measured / predicted, each predicted before it was measured; of trials from a store,
     of measured / mean of the equal ones."""
 
-    def factor(self, parent: float) -> float:
-        if not self.count:
-            return parent
-        return (self.count * self.measured / self.guessed + parent) / (self.count + 1)
+    def factor(self, parent: float | None) -> float:
+        """Measured / guessed, drawn towards the parent's by one trial, in logarithms: either may be far off."""
+        own = self.measured / self.guessed
+        return own if parent is None else math.exp((self.count * math.log(own) + math.log(parent)) / (self.count + 1))
 
     @property
     def spread(self) -> float:
@@ -98,7 +98,7 @@ class CostModel:
         """`sizes` by data set, its options, model and its options; what is not there is guessed as something usual."""
         self.device = device
         self._sizes = sizes or {}
-        self._nodes: dict[Hashable, _Node] = {(): _Node()}
+        self._nodes: dict[Hashable, _Node] = {}
         self.num_observed = 0
 
     @classmethod
@@ -189,13 +189,13 @@ class CostModel:
         self.num_observed += count
 
     def _predict(self, row: Mapping[str, Any]) -> float:
-        factor = 1.0
+        factor = None  # of the machine, the guess says nothing that would outweigh a single trial
         for path in _paths(row):
             node = self._nodes.get(path)
             if node is None:
                 break
             factor = node.factor(factor)
-        return max(factor * self._guess(row), SHORTEST_SECONDS)
+        return max((1.0 if factor is None else factor) * self._guess(row), SHORTEST_SECONDS)
 
     def _spread(self, path: Hashable) -> float:
         node = self._nodes.get(path)

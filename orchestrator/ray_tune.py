@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import os
 import signal
 import tempfile
@@ -73,6 +74,8 @@ class Cluster:
     gpus_per_trial: float | None = None
     """GPUs that each slot reserves; None is one where the cluster has any. Fractions share a GPU's time, not its
     memory: how many networks fit is the user's to say."""
+    cpus_per_trial: float = 1.0
+    """Cores that each slot reserves."""
     use_gpus: bool = True
 
 
@@ -151,7 +154,7 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
     report = _Report(cohorts, display)
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
         tuner = Tuner(
-            with_resources(CohortTrainable, {"cpu": 1, "gpu": _gpus_per_trial(cluster)}),
+            with_resources(CohortTrainable, {"cpu": cluster.cpus_per_trial, "gpu": _gpus_per_trial(cluster)}),
             param_space={"folder": str(Path.cwd())},
             tune_config=TuneConfig(reuse_actors=True, search_alg=_OnDemand(cohorts, cluster), num_samples=-1),
             run_config=RunConfig(
@@ -254,8 +257,9 @@ def _connected(cluster: Cluster) -> Iterator[None]:
     """
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        size = cluster.slots if cluster.address == "local" else None
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(size or PENDING_ON_CLUSTER)
+        is_ours = cluster.address == "local"
+        size = math.ceil(cluster.slots * cluster.cpus_per_trial) if is_ours else None
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(cluster.slots if is_ours else PENDING_ON_CLUSTER)
         try:
             with chdir(OUR_ROOT):
                 ray.init(
@@ -337,7 +341,7 @@ def _num_slots(cluster: Cluster) -> int:
     if cluster.address == "local":
         return cluster.slots
     there = ray.cluster_resources()
-    needs = {"CPU": 1.0, "GPU": _gpus_per_trial(cluster)}
+    needs = {"CPU": cluster.cpus_per_trial, "GPU": _gpus_per_trial(cluster)}
     return max(PENDING_ON_CLUSTER, *(int(there.get(kind, 0) / need) for kind, need in needs.items() if need))
 
 

@@ -14,11 +14,13 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from orchestrator.cohort import RUNNER, RunSettings, publish_run
 from orchestrator.errors import BadInput
+from orchestrator.estimate import forecast, keep_forecast
 from orchestrator.leftovers import tidy
 from orchestrator.plan import Plan, make_plan, publish_points
 from orchestrator.progress import RunDisplay
@@ -26,6 +28,7 @@ from orchestrator.schedule import Schedule, in_running_order
 from orchestrator.sizes import cost_model
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
+from orchestrator.sweep import Sweep
 from orchestrator.sweepfile import SweepFile, parse_sweep
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
@@ -53,6 +56,9 @@ class RunOptions:
     device: str = "auto"
     engine: str = "compact"
     gpus_per_trial: float | None = None
+    """None: as the sweep file says (`ResourceSpec`)."""
+    cpus_per_trial: float | None = None
+    """None: as the sweep file says."""
     max_attempts: int = 3
     retry_failed: bool = False
     checkpoint_seconds: float = CHECKPOINT_SECONDS
@@ -137,11 +143,12 @@ def _run_once(
     costs = cost_model(file, store, plan, device=options.device, data_root=options.data_root)
     trials = in_running_order(plan.to_run, costs)
     publish_run(store, settings, trials)
+    keep_forecast(store, run_id, forecast(costs, trials))
     schedule = Schedule(trials, costs, location=store.location, run_id=run_id)
     cluster = Cluster(
         address=options.address,
         slots=options.slots,
-        gpus_per_trial=options.gpus_per_trial,
+        **trial_resources(file.sweep, options.gpus_per_trial, options.cpus_per_trial),
         use_gpus=options.device != "cpu",
     )
     try:
@@ -149,6 +156,15 @@ def _run_once(
             return run_cohorts(schedule, cluster, display, run_id=run_id), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)
+
+
+def trial_resources(sweep: Sweep, gpus: float | None, cpus: float | None) -> dict[str, Any]:
+    """What each trial reserves: what a command says, then the sweep file. None GPUs are one where there are any."""
+    in_file = None if sweep.resources.gpu == "auto" else sweep.resources.gpu
+    return {
+        "gpus_per_trial": in_file if gpus is None else gpus,
+        "cpus_per_trial": sweep.resources.cpu if cpus is None else cpus,
+    }
 
 
 def _remove_old_runs(store: Store) -> None:

@@ -92,7 +92,7 @@ def test_cohorts_are_minutes_many_a_slot_and_shrink_to_seconds() -> None:
     lengths = sums(trials, list(cohorts_of(schedule(trials, costs), 4)), lambda config: 1.0)
     assert len(lengths) >= 4 * COHORTS_PER_SLOT
     assert lengths[0] == pytest.approx(LONGEST_COHORT_SECONDS, abs=2)
-    assert lengths == sorted(lengths, reverse=True)
+    assert all(later <= earlier + 1 for earlier, later in pairwise(lengths))  # to a trial
     assert lengths[-1] <= 3
     assert sum(lengths[-8:]) < 0.01 * 12_000  # what is handed out last is little
     few = sums(trials, list(cohorts_of(schedule(trials[:320], costs), 2)), lambda config: 1.0)
