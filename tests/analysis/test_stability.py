@@ -87,7 +87,7 @@ def test_a_page_shows_the_way_to_the_sparsest_network_alone(builder):
     half = {**IMP, "levels": 1, "density": 0.5}
     builder.both("b", point=half, epochs=epochs([0.8], [0.6]), rounds=ROUNDS[:1])
     found = table(builder.write())
-    both = found.with_columns(curve=found["curve"].replace({value: "imp" for value in found["curve"]}))
+    both = found.with_columns(curve=found["curve"].replace(dict.fromkeys(found["curve"], "imp")))
     assert stability.deepest(both.lazy()).collect().select("density", "level").rows() == [(0.25, 1), (0.25, 2)]
 
 
