@@ -10,6 +10,7 @@ that training took, on each kind of machine by itself.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import altair as alt
@@ -113,7 +114,7 @@ def plot(cells: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart
     """All fronts of a collected `table`: a figure for a notebook or a paper."""
     palette = palette or Palette.of(cells["curve"])
     panels = [
-        panel(rows, palette, title=_title(key), width=300)
+        panel(rows, palette, title=title(key), width=300)
         for key, rows in cells.partition_by(FRONT, as_dict=True, maintain_order=True).items()
     ]
     return alt.concat(*panels, columns=3)
@@ -183,6 +184,7 @@ def _ticks(values: pl.Series) -> list[float]:
     return [step * 10.0**decade for decade in range(math.floor(low), math.ceil(high) + 1) for step in steps]
 
 
-def _title(key: tuple[Any, ...]) -> str:
+def title(key: Iterable[str]) -> str:
+    """The values of `FRONT` in one line."""
     dataset, model, *rest = key
     return ", ".join(part for part in (f"{model} on {dataset}", *rest) if part)
