@@ -159,7 +159,11 @@ def panel(
         .properties(width=width, height=260, title=title)
         .transform_filter("datum.sparsity == sparsity")
         .add_params(
-            alt.param(name="sparsity", value=choices[-1], bind=alt.binding_select(options=choices, name="sparsity ")),
+            alt.param(
+                name="sparsity",
+                value=choices[len(choices) // 2],
+                bind=alt.binding_select(options=choices, name="sparsity "),
+            ),
             alt.param(
                 name="measure", value=MEASURES[0], bind=alt.binding_select(options=list(MEASURES), name="shown ")
             ),

@@ -9,7 +9,6 @@ that training took, on each kind of machine by itself.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -17,7 +16,7 @@ import altair as alt
 import polars as pl
 
 from analysis.accuracy import PER_CENT, half_width
-from analysis.axis import sparsity_axis
+from analysis.axis import decade_ticks, sparsity_axis
 from analysis.labels import PANEL
 from analysis.machine import MACHINE, TIMED_ALONE, machine, timed_alone
 from analysis.palette import Palette
@@ -144,7 +143,7 @@ def panel(
             "value:Q",
             title=cost + (" of an image" if cost == COSTS[1] else f" on {rows['machine'][0]}"),
             scale=alt.Scale(type="log", reverse=True, nice=False, padding=12),
-            axis=alt.Axis(format="~s", labelOverlap="greedy", values=_ticks(shown["value"])),
+            axis=alt.Axis(format="~s", labelOverlap="greedy", values=decade_ticks(shown["value"])),
         )
     )
     y = alt.Y("mean_accuracy:Q", title="test accuracy, final epoch", axis=PER_CENT, scale=alt.Scale(zero=False))
@@ -173,15 +172,6 @@ def panel(
     )
     data = alt.InlineData(values=shown.drop(FRONT).to_dicts())
     return alt.LayerChart(data=data, layer=[line, marks], width=width, height=280, title=title)
-
-
-def _ticks(values: pl.Series) -> list[float]:
-    """Decades; 1, 2 and 5 of each where there are few."""
-    if values.is_empty():
-        return []
-    low, high = (math.log10(edge) for edge in (float(values.min()), float(values.max())))  # type: ignore[arg-type]
-    steps = (1, 2, 5) if high - low < 2.5 else (1,)
-    return [step * 10.0**decade for decade in range(math.floor(low), math.ceil(high) + 1) for step in steps]
 
 
 def title(key: Iterable[str]) -> str:

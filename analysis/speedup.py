@@ -12,7 +12,7 @@ from typing import Any, Literal
 import altair as alt
 import polars as pl
 
-from analysis.axis import sparsity_axis
+from analysis.axis import decade_ticks, sparsity_axis
 from analysis.labels import PANEL
 from analysis.machine import MACHINE, machine, timed_alone
 from analysis.palette import Palette
@@ -97,7 +97,8 @@ def panel(
     )
     scale = alt.Scale(type="log", nice=False, padding=8)
     legend: Any = None if width == "container" else alt.Legend(title=None, symbolOpacity=1, labelLimit=0)
-    axis = alt.Axis(labelExpr="datum.label + ' x'", tickCount=5)
+    ticks = decade_ticks([1.0, *shown["speedup"]])
+    axis = alt.Axis(labelExpr="format(datum.value, '~g') + ' x'", values=ticks)
     y = alt.Y("speedup:Q", title="times faster an epoch than dense", scale=scale, axis=axis)
     base = alt.Chart().encode(x=sparsity_axis(rows["density"]), y=y)
     colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=legend)

@@ -69,6 +69,10 @@ def _where(row: Row) -> str:
     return f"{row['model_label']} on {row['dataset_label']}"
 
 
+def _named(curves: list[str]) -> str:
+    return "; ".join(curves) if len(curves) <= 3 else f"{len(curves)} pruners"
+
+
 def _interval(low: str, high: str, shown: Callable[[float], str]) -> Callable[[Row], str]:
     """The interval of a row in words, nothing where it has none."""
     return lambda row: "" if row[low] is None else f"{shown(row[low])} to {shown(row[high])}"
@@ -169,7 +173,7 @@ SECTIONS: tuple[Section, ...] = (
                 of="pareto_front",
                 title="On the front",
                 columns=(
-                    Column("curves", "pruner", detail=lambda row: pareto.title([row[name] for name in pareto.FRONT])),
+                    Column("curves", "pruner", _named, lambda row: pareto.title([row[name] for name in pareto.FRONT])),
                     Column("sparsity", "sparsity", sparsity),
                     Column("value", "cost", number),
                     Column(
@@ -266,7 +270,7 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         name="speedup",
-        heading="Sparser is faster",
+        heading="How much faster sparse networks train",
         intro="Seconds an epoch of the dense network over those of the pruned one, in medians: same data, model, "
         "recipe and machine; disconnected networks, which train on labels alone, are left out.",
         figures=(
