@@ -141,8 +141,7 @@ def panel(
         {"curve": "other_curve", "other_curve": "curve"}
     )
     shown = pl.concat([counted, mirrored.select(counted.columns)]).with_columns(
-        text=pl.col("mean_jaccard").round(2).cast(pl.String),
-        dark=pl.col("mean_jaccard") > 0.55,
+        dark=pl.col("mean_jaccard") > 0.6,
         spread=pl.format("{} to {}", pl.col("min_jaccard").round(3), pl.col("max_jaccard").round(3)),
     )
     present = {*shown["curve"], *shown["other_curve"]}
@@ -168,7 +167,8 @@ def panel(
         ],
     )
     words = base.mark_text(fontSize=10.5).encode(
-        text="text:N", color=alt.condition("datum.dark", alt.value("white"), alt.value("#1d2129"))
+        text=alt.Text("mean_jaccard:Q", format=".2f"),
+        color=alt.condition("datum.dark", alt.value("white"), alt.value("#1d2129")),
     )
     data = alt.InlineData(values=shown.drop(PANEL).to_dicts())
     return alt.LayerChart(data=data, layer=[cells, words], width=width, height=CELL_PIXELS * len(curves), title=title)

@@ -143,7 +143,9 @@ def panel(
             "value:Q",
             title=cost + (" of an image" if cost == COSTS[1] else f" on {rows['machine'][0]}"),
             scale=alt.Scale(type="log", reverse=True, nice=False, padding=12),
-            axis=alt.Axis(format="~s", labelOverlap="greedy", values=decade_ticks(shown["value"])),
+            axis=alt.Axis(
+                format="~s" if cost == COSTS[1] else "~g", labelOverlap="greedy", values=decade_ticks(shown["value"])
+            ),
         )
     )
     y = alt.Y("mean_accuracy:Q", title="test accuracy, final epoch", axis=PER_CENT, scale=alt.Scale(zero=False))
@@ -157,13 +159,13 @@ def panel(
     marks = base.mark_point(size=60, strokeWidth=1.6, filled=True).encode(
         color=alt.Color("curve:N", scale=palette.colour_scale(), legend=legend),
         shape=alt.Shape("curve:N", scale=palette.shape_scale(), legend=legend),
-        opacity=alt.condition("datum.is_on_front", alt.value(1), alt.value(0.22)),
+        opacity=alt.condition("datum.is_on_front", alt.value(1), alt.value(0.35)),
         tooltip=[
             alt.Tooltip("curve:N"),
             alt.Tooltip("sparsity_text:N", title="sparsity"),
             alt.Tooltip("mean_accuracy:Q", title="mean accuracy", format=".1%"),
             alt.Tooltip("interval_text:N", title="95 % interval"),
-            alt.Tooltip("value:Q", title=cost, format=".4~s"),
+            alt.Tooltip("value:Q", title=cost, format=".4~g"),
             alt.Tooltip("n:Q", title="runs (n)"),
             alt.Tooltip("collapsed_text:N", title="collapsed"),
             alt.Tooltip("num_left_out:Q", title="not in the mean"),

@@ -95,9 +95,10 @@ def panel(
         sparsity_text=pl.col("density").replace_strict(texts, return_dtype=pl.String),
         compact_text=pl.format("{} of {}", "num_compact", "n"),
     )
-    scale = alt.Scale(type="log", nice=False, padding=8)
+    least, most = min([1.0, *shown["speedup"]]), max([2.0, *shown["speedup"]])
+    scale = alt.Scale(type="log", nice=False, domain=[0.9 * least, 1.1 * most])
     legend: Any = None if width == "container" else alt.Legend(title=None, symbolOpacity=1, labelLimit=0)
-    ticks = decade_ticks([1.0, *shown["speedup"]])
+    ticks = decade_ticks([least, most])
     axis = alt.Axis(labelExpr="format(datum.value, '~g') + ' x'", values=ticks)
     y = alt.Y("speedup:Q", title="times faster an epoch than dense", scale=scale, axis=axis)
     base = alt.Chart().encode(x=sparsity_axis(rows["density"]), y=y)

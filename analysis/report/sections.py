@@ -28,7 +28,7 @@ from analysis import (
     stability,
 )
 from analysis.labels import PANEL
-from analysis.report.formats import count, number, of_density, percent, points, ratio, sparsity
+from analysis.report.formats import count, number, of_density, percent, ratio, sparsity
 from analysis.report.pivot import Pivot
 from analysis.report.section import Column, Figure, Property, Row, Section, Sheet, Table, Tables
 from analysis.sparsity import sparsity_texts
@@ -175,7 +175,7 @@ SECTIONS: tuple[Section, ...] = (
                 columns=(
                     Column("curves", "pruner", _named, lambda row: pareto.title([row[name] for name in pareto.FRONT])),
                     Column("sparsity", "sparsity", sparsity),
-                    Column("value", "cost", number),
+                    Column("value", "cost", ratio),
                     Column(
                         "mean_accuracy", "accuracy (%)", percent, _interval("interval_low", "interval_high", percent)
                     ),
@@ -210,8 +210,8 @@ SECTIONS: tuple[Section, ...] = (
                     Column(
                         "mean_largest_fall",
                         "largest fall in an epoch (points)",
-                        points,
-                        _interval("fall_low", "fall_high", points),
+                        percent,
+                        _interval("fall_low", "fall_high", percent),
                     ),
                     Column("mean_fall_epoch", "in epoch (mean)", number),
                     Column("n", "n", count, lambda row: f"{row['num_left_out']} left out" * (row["num_left_out"] > 0)),
