@@ -21,6 +21,7 @@ from orchestrator.commands.arguments import (
     Slots,
     StoreDir,
     SweepPath,
+    TimeLimit,
 )
 from orchestrator.commands.consoles import err, out, print_json
 from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, store_of
@@ -54,6 +55,7 @@ def run(
     engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
 ) -> None:
@@ -69,6 +71,7 @@ def run(
         engine=engine,
         gpus_per_trial=gpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
     )
@@ -83,6 +86,7 @@ def resume(
     engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
 ) -> None:
@@ -98,6 +102,7 @@ def resume(
         engine=engine,
         gpus_per_trial=gpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         retry_failed=True,
         data_root=data_root_of(data_root, file),
