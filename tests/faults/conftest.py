@@ -29,6 +29,13 @@ training: {epochs: 8}
 RESULTS = ["trial_id", "status", "final_train_loss", "final_test_loss", "final_test_accuracy", "kept_weights"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder are faults."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.faults)
+
+
 class Disturbed:
     """A folder with the sweep, in which commands are run as a user runs them."""
 

@@ -58,11 +58,10 @@ def test_a_disk_that_fills_up_while_results_are_written(
     ballast = small_disk / "ballast"
     process = sweep.start("run", "sweep.yaml", "--slots", "2", "--results", str(small_disk / "store"))
     sweep.wait_for(1, process)
-    with ballast.open("wb") as file:  # somebody else takes what is left
-        with suppress(OSError):
-            while True:
-                file.write(b"x" * 1024)
-                file.flush()
+    with ballast.open("wb") as file, suppress(OSError):  # somebody else takes what is left
+        while True:
+            file.write(b"x" * 1024)
+            file.flush()
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 2, output
     assert "No space left on device" in output
