@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -44,10 +46,11 @@ class Disturbed:
         self.folder.mkdir(parents=True, exist_ok=True)
         (folder / "sweep.yaml").write_text(text)
         self.store = Store(folder / "results" / read_sweep_file(folder / "sweep.yaml").sweep.name)
+        self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """The command in a process group of its own."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator", *(arguments or ("run", "sweep.yaml", "--slots", "2"))],
             cwd=self.folder,
             env={**os.environ, **variables},
@@ -56,6 +59,15 @@ class Disturbed:
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        for process in self._started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
     def run(self, *arguments: str, check: int = 0, timeout: float = 280, **variables: str) -> str:
         """The command to its end; its output."""
@@ -112,5 +124,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 
 @pytest.fixture
-def disturbed(tmp_path: Path) -> Disturbed:
-    return Disturbed(tmp_path)
+def disturbed(tmp_path: Path) -> Iterator[Disturbed]:
+    one = Disturbed(tmp_path)
+    yield one
+    one.end()

@@ -19,12 +19,13 @@ import pytest
 from tests.faults.conftest import Disturbed
 from tests.faults.test_killed_processes import processes_below
 
+HERE = "--node-ip-address=127.0.0.1"
 RAY = str(Path(sys.executable).with_name("ray"))
 
 
 def free_port() -> int:
     with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
+        one.bind(("", 0))
         return int(one.getsockname()[1])
 
 
@@ -46,7 +47,7 @@ class RayCluster:
         self._start([f"--address=127.0.0.1:{self.port}"], cpus)
 
     def _start(self, options: list[str], cpus: int) -> None:
-        command = [RAY, "start", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", *options]
+        command = [RAY, "start", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", HERE, *options]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self.nodes.append(subprocess.Popen(command, start_new_session=True, **quiet))  # type: ignore[call-overload]
         time.sleep(8)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,29 +13,43 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.faults.conftest import SWEEP, Disturbed, wait_until
+from tests.faults.conftest import SWEEP, Disturbed
 
-CLOCK = '''
-"""Every clock of the calendar leaps by more than a year, forth and back, several times a minute."""
-import datetime
-import time
+CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/time.h>
+#include <time.h>
 
-_time, _Datetime = time.time, datetime.datetime
+typedef int (*get)(clockid_t, struct timespec *);
 
-
-def _leap():
-    return (0, 4e7, -4e7)[int(time.monotonic() / 2) % 3]
-
-
-class Leaping(_Datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return _Datetime.fromtimestamp(_time() + _leap(), tz)
-
-
-time.time = lambda: _time() + _leap()
-datetime.datetime = Leaping
-'''
+static int leaping(clockid_t id, struct timespec *now) {
+    static get real;
+    if (!real) real = (get)dlsym(RTLD_NEXT, "clock_gettime");
+    struct timespec steady;
+    int failed = real(id, now);
+    if (!failed && id == CLOCK_REALTIME) {
+        real(CLOCK_MONOTONIC, &steady);
+        now->tv_sec += (steady.tv_sec / 3 % 3 - 1) * 40000000L;
+    }
+    return failed;
+}
+int clock_gettime(clockid_t id, struct timespec *now) { return leaping(id, now); }
+int gettimeofday(struct timeval *now, void *zone) {
+    struct timespec exact;
+    int failed = leaping(CLOCK_REALTIME, &exact);
+    now->tv_sec = exact.tv_sec;
+    now->tv_usec = exact.tv_nsec / 1000;
+    return failed;
+}
+time_t time(time_t *where) {
+    struct timespec exact;
+    leaping(CLOCK_REALTIME, &exact);
+    if (where) *where = exact.tv_sec;
+    return exact.tv_sec;
+}
+"""
+"""A clock of the calendar that leaps by more than a year, forth and back, every three seconds."""
 
 
 @pytest.fixture
@@ -58,10 +74,9 @@ def test_a_disk_that_fills_up_while_results_are_written(
     ballast = small_disk / "ballast"
     process = sweep.start("run", "sweep.yaml", "--slots", "2", "--results", str(small_disk / "store"))
     sweep.wait_for(1, process)
-    with ballast.open("wb") as file, suppress(OSError):  # somebody else takes what is left
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):  # somebody else takes what is left
         while True:
             file.write(b"x" * 1024)
-            file.flush()
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 2, output
     assert "No space left on device" in output
@@ -85,14 +100,22 @@ def test_a_folder_that_cannot_be_written(disturbed: Disturbed, undisturbed: pl.D
 
 
 def test_a_clock_that_leaps(disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
-    clock = disturbed.folder / "clock"
-    clock.mkdir()
-    (clock / "sitecustomize.py").write_text(CLOCK)
-    path = os.pathsep.join([str(clock), os.environ.get("PYTHONPATH", "")])
-    process = disturbed.start(PYTHONPATH=path)
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("no C compiler to build a clock with")
+    library = disturbed.folder / "clock.so"
+    build = [compiler, "-shared", "-fPIC", "-o", str(library), "-x", "c", "-", "-ldl"]
+    subprocess.run(build, input=CLOCK, text=True, check=True)
+    leaping = {"LD_PRELOAD": str(library)}
+    code = "import time; a = time.time(); time.sleep(3.1); print(abs(time.time() - a) > 1e7)"
+    checked = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **leaping}, capture_output=True, check=True
+    )
+    assert checked.stdout.strip() == b"True"
+
+    process = disturbed.start(**leaping)
     disturbed.wait_for(20, process)
     process.kill()
     process.communicate()
-    wait_until(lambda: process.poll() is not None)
-    disturbed.run(PYTHONPATH=path)
+    disturbed.run(**leaping)
     disturbed.assert_like(undisturbed, times=None)
