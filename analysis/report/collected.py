@@ -41,7 +41,7 @@ def collect(*locations: str | Path, published: pl.DataFrame | None = None) -> Co
     Raises NoResults where there are no results yet.
     """
     several = len(locations) > 1
-    opened = scan(*locations, apart=several)
+    opened = scan(*locations, apart=several).gathered()
     versions = opened.results.select(pl.col("numerics_version").unique().drop_nulls().sort()).collect().to_series()
     if several or len(versions) > 1:
         opened = origins.told_apart(opened)

@@ -14,16 +14,23 @@ import polars as pl
 from analysis import (
     accuracy,
     collapse,
+    cost,
+    curves,
     failures,
     findings,
     layers,
     noise,
     origins,
+    overlap,
+    pareto,
     progress,
     reference,
     settings,
+    speedup,
+    stability,
 )
-from analysis.report.formats import count, of_density, percent, points, ratio, sparsity
+from analysis.labels import PANEL
+from analysis.report.formats import count, number, of_density, percent, points, ratio, sparsity
 from analysis.report.pivot import Pivot
 from analysis.report.section import Column, Figure, Property, Row, Section, Sheet, Table, Tables
 from analysis.sparsity import sparsity_texts
@@ -35,6 +42,14 @@ TABLES: Mapping[str, Table] = {
     "collapse": lambda store: collapse.table(store.results),
     "layers": lambda store: layers.table(store.results, store.layers),
     "noise": lambda store: noise.table(store.results),
+    "pareto": lambda store: pareto.table(store.results),
+    "curves": lambda store: curves.for_page(store.results, store.epochs),
+    "stability": lambda store: stability.deepest(stability.table(store.results, store.epochs, store.rounds)),
+    "swings": lambda store: stability.swings(store.results, store.epochs, store.rounds),
+    "overlap": lambda store: overlap.for_page(store.results, store.masks),
+    "cost": lambda store: cost.table(store.results),
+    "pace": lambda store: cost.pace(store.results),
+    "speedup": lambda store: speedup.table(store.results),
     "failures": lambda store: failures.table(store.results),
     "settings": lambda store: settings.table(store.points),
     "environment": lambda store: settings.environment(store.results),
@@ -44,7 +59,9 @@ TABLES: Mapping[str, Table] = {
 TABLES_OF_SEVERAL: Mapping[str, Table] = {"stores": origins.table, "store_differences": origins.differences}
 """Those of several stores side by side."""
 
-DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {}
+DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {
+    "pareto_front": lambda tables: pareto.front(tables["pareto"]),
+}
 """Tables computed from collected ones, in this order: fits, for example."""
 
 FINDINGS: tuple[Callable[[Tables], Iterable[str]], ...] = (
@@ -55,6 +72,15 @@ FINDINGS: tuple[Callable[[Tables], Iterable[str]], ...] = (
 
 def _where(row: Row) -> str:
     return f"{row['model_label']} on {row['dataset_label']}"
+
+
+def _named(curves: list[str]) -> str:
+    return "; ".join(curves) if len(curves) <= 3 else f"{len(curves)} pruners"
+
+
+def _interval(low: str, high: str, shown: Callable[[float], str]) -> Callable[[Row], str]:
+    """The interval of a row in words, nothing where it has none."""
+    return lambda row: "" if row[low] is None else f"{shown(row[low])} to {shown(row[high])}"
 
 
 def _at_sparsity(rows: pl.DataFrame) -> str:
@@ -69,7 +95,7 @@ def _what_failed(tables: Tables) -> Iterable[str]:
     )
 
 
-def _interval(row: Row) -> str:
+def _interval_of_pairs(row: Row) -> str:
     if row["interval_low"] is None:
         return "no interval: one run"
     return f"{points(row['interval_low'])} to {points(row['interval_high'])}"
@@ -137,7 +163,7 @@ STORES = Section(
                 Column("density", "sparsity", of_density),
                 Column("mean_accuracy", "first (%)", percent),
                 Column("other_mean_accuracy", "other (%)", percent),
-                Column("mean_difference", "difference", points, _interval),
+                Column("mean_difference", "difference", points, _interval_of_pairs),
                 Column("n", "pairs (n)", count),
                 Column("num_equal", "equal to the bit", count),
                 Column("num_unpaired", "unpaired", count),
@@ -170,7 +196,7 @@ REFERENCE = Section(
                 Column("density", "sparsity", of_density),
                 Column("mean_accuracy", "ours (%)", percent, lambda row: f"n={row['n']}"),
                 Column("published_accuracy", "theirs (%)", percent, lambda row: f"n={row['published_n']}"),
-                Column("difference", "difference", points, _interval),
+                Column("difference", "difference", points, _interval_of_pairs),
             ),
         ),
         Sheet(
@@ -254,6 +280,121 @@ SECTIONS: tuple[Section, ...] = (
         paragraphs=lambda tables: [noise.sentence(row) for row in tables["noise"].iter_rows(named=True)],
     ),
     Section(
+        name="pareto",
+        heading="What accuracy costs",
+        intro="Mean accuracy against density, multiply-accumulates of an image and training time, cheaper to the "
+        "right: the line joins what nothing else beats on both counts, all else is faint.",
+        figures=(Figure(of="pareto", by=tuple(pareto.FRONT), panel=pareto.panel, plot=pareto.plot),),
+        sheets=(
+            Sheet(
+                of="pareto_front",
+                title="On the front",
+                columns=(
+                    Column("curves", "pruner", _named, lambda row: pareto.title([row[name] for name in pareto.FRONT])),
+                    Column("sparsity", "sparsity", sparsity),
+                    Column("value", "cost", ratio),
+                    Column(
+                        "mean_accuracy", "accuracy (%)", percent, _interval("interval_low", "interval_high", percent)
+                    ),
+                    Column("n", "n", count),
+                ),
+            ),
+        ),
+        note="Fronts are of means: cells that differ by less than their intervals can change places. Networks without "
+        "a multiplication left are not drawn; seconds are of one kind of machine each, and of trials that share none.",
+    ),
+    Section(
+        name="training",
+        heading="Training",
+        intro="Means after each epoch with 95 % intervals, of the network that is reported and over the trials that "
+        "ended with a finite loss; sparsity and what is shown are chosen below a chart.",
+        figures=(Figure(of="curves", by=tuple(PANEL), panel=curves.panel, plot=curves.plot, note=curves.note),),
+    ),
+    Section(
+        name="stability",
+        heading="What a pruning does to a network in training",
+        intro="Test accuracy at the last evaluation before each pruning and, at the mark, at the first after it: up to "
+        "an epoch of training later, and after the rewind where there is one.",
+        figures=(Figure(of="stability", by=tuple(PANEL), panel=stability.panel, plot=stability.plot),),
+        sheets=(
+            Sheet(
+                of="swings",
+                title="Masks that change while the network trains",
+                columns=(
+                    Column("curve", "pruner", detail=_where),
+                    Column("density", "sparsity", of_density),
+                    Column("mean_mask_changes", "mask changes", number),
+                    Column(
+                        "mean_largest_fall",
+                        "largest fall in an epoch (points)",
+                        percent,
+                        _interval("fall_low", "fall_high", percent),
+                    ),
+                    Column("mean_fall_epoch", "in epoch (mean)", number),
+                    Column("n", "n", count, lambda row: f"{row['num_left_out']} left out" * (row["num_left_out"] > 0)),
+                ),
+            ),
+        ),
+    ),
+    Section(
+        name="overlap",
+        heading="Do pruners keep the same weights?",
+        intro="Jaccard index of the weights that two masks keep, at equal seeds between pruners and on the diagonal "
+        "between the first three seeds of one pruner: 1 where they are the same.",
+        figures=(
+            Figure(
+                of="overlap",
+                by=tuple(PANEL),
+                panel=overlap.panel,
+                plot=overlap.plot,
+                note=_at_sparsity,
+                measured="num_defined",
+            ),
+        ),
+    ),
+    Section(
+        name="cost",
+        heading="What the sweep cost",
+        intro="Hours of a slot (a core, or a GPU or its share) that trials recorded, each trial once and each kind of "
+        "machine by itself.",
+        figures=(Figure(of="cost", by=("machine",), panel=cost.panel, plot=cost.plot, measured="num_trials"),),
+        sheets=(
+            Sheet(
+                of="cost",
+                measured="num_trials",
+                columns=(
+                    Column("value", "what", detail=lambda row: f"{row['axis']}, {row['machine']}"),
+                    Column("total_hours", "slot-hours", number),
+                    Column("share", "share (%)", percent),
+                    *(Column(f"{phase}_hours", phase, number) for phase in cost.PHASES),
+                    Column("num_trials", "trials", count),
+                    Column("num_untimed", "failed, untimed", count),
+                ),
+            ),
+            Sheet(
+                of="pace",
+                title="Trials an hour",
+                columns=(
+                    Column("run_id", "run", detail=lambda row: row["machine"]),
+                    Column("num_trials", "trials", count),
+                    Column("num_failed", "failed", count),
+                    Column("wall_hours", "hours, first to last", number),
+                    Column("trials_an_hour", "trials an hour", ratio),
+                    Column("slots", "slots at work (mean)", number),
+                ),
+            ),
+        ),
+    ),
+    Section(
+        name="speedup",
+        heading="How much faster sparse networks train",
+        intro="Seconds an epoch of the dense network over those of the pruned one, in medians: same data, model, "
+        "recipe and machine; disconnected networks, which train on labels alone, are left out.",
+        figures=(
+            Figure(of="speedup", by=tuple(speedup.KEYS), panel=speedup.panel, plot=speedup.plot, measured="speedup"),
+        ),
+    ),
+    Section(
         name="failures",
         heading="What failed",
         intro="Failed trials by error, so that one cause is one line however many trials it hit.",
@@ -265,6 +406,7 @@ SECTIONS: tuple[Section, ...] = (
                     Column("error_type", "error"),
                     Column("error_message", "message"),
                     Column("num_trials", "trials", count),
+                    Column("num_attempts", "attempts", count),
                     Column("curves", "under"),
                     Column("example_trial_id", "for example"),
                 ),
