@@ -36,6 +36,16 @@ def test_equal_points_are_paired_by_seed(tmp_path):
     assert (row["interval_low"], row["interval_high"]) == pytest.approx((interval.low, interval.high))
 
 
+def test_a_trial_that_both_stores_hold_has_its_own_layers_in_each(tmp_path):
+    places = []
+    for name, kept in (("one", 4), ("two", 8)):
+        builder = StoreBuilder(tmp_path / name)
+        builder.both("same", point={}, layers={"in": (10, kept)})
+        places.append(builder.write())
+    rows = collect(*places).tables["layers"]
+    assert rows.select("curve", "n", "mean_kept").rows() == [("synflow · one", 1, 4.0), ("synflow · two", 1, 8.0)]
+
+
 def test_each_store_is_counted_by_itself(tmp_path):
     one = store(tmp_path / "one", {0: 0.5, 1: 0.6})
     two = store(tmp_path / "two", {1: 0.6, 2: None})
