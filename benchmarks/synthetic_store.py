@@ -40,6 +40,8 @@ PRUNABLE = {"resnet20": 270_000, "resnet32": 464_000, "resnet56": 853_000}
 """Prunable weights at width factor 1, rounded."""
 BEST_RATE = 0.1
 SEED_NOISE = 0.004
+POSITIONS = 150
+"""That each weight is applied at: about the mean of a ResNet-20 on 32 x 32."""
 MULTI_ROUND_EVERY = 20
 """In a large store only every so many seeds have rows in `rounds`: 100 rounds a trial would outgrow the epochs."""
 
@@ -313,6 +315,8 @@ class _Trials:
                 "effective_density": measured(live / prunable),
                 "collapsed_layers": measured(collapsed * (1 + self.index[rows] % 3)),
                 "is_connected": measured(~collapsed | (self.index[rows] % 5 == 0)),
+                "dense_macs": measured(POSITIONS * prunable),
+                "live_macs": measured(POSITIONS * live),
                 "final_train_loss": measured(np.where(diverged, np.nan, 2 * (1 - accuracy))),
                 "final_validation_accuracy": measured(validation),
                 "final_test_loss": measured(loss),
@@ -392,6 +396,7 @@ class _Trials:
             "initial_score_sum": pa.array(1.5 * score, mask=unscored),
             "unit_conservation_error": pa.array(0.01 * score, mask=unscored),
             "is_layer": _same(True, len(parent)),
+            "positions": _same(POSITIONS, len(parent)),
         }
         return _table("layers", columns, len(parent))
 

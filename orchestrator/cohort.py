@@ -18,22 +18,30 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from orchestrator.plan import PlannedTrial
+from orchestrator.parts import PARTS
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
+from orchestrator.store.merges import live_files
 from orchestrator.store.rows import Provenance, Row, attempt_rows
 from orchestrator.store.write import write_segment
-from training.config import CHECKPOINT_SECONDS, Named, TrialConfig
+from orchestrator.trials import PlannedTrial, Trials
+from training.config import CHECKPOINT_SECONDS, Named, TrialConfig, part_text
 from training.context import CohortContext
 from training.record import TrialError, TrialRecord
 from training.trial import run_cohort
 
 FLUSH_SECONDS = 5.0
-FLUSH_TRIALS = 50
+FLUSH_TRIALS = 500
+"""A bound on memory alone: what a crash costs is bounded by the seconds, and each segment is a file in every table."""
 
-PLAN_SCHEMA = pa.schema([("trial_id", pa.string()), ("attempt", pa.int64()), ("config", pa.string())])
+PLAN_SCHEMA = pa.schema(
+    [("trial_id", pa.string()), ("attempt", pa.int64())]
+    + [(name, pa.dictionary(pa.int32(), pa.string())) for name in PARTS]
+)
+"""A trial to run: each part of its configuration as JSON, which repeats and so takes next to no room."""
+PLAN_ROWS_AT_A_TIME = 5_000
+"""A row group: what a worker reads of the plan to find its few hundred trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,19 +99,34 @@ class Progress:
     """Whether the cohort has nothing left."""
 
 
-def publish_run(store: Store, settings: RunSettings, trials: list[PlannedTrial]) -> None:
+def publish_run(store: Store, settings: RunSettings, trials: Trials) -> None:
     """Write a run's plan and settings where its workers read them."""
     run = settings.provenance.run_id
-    table = pa.table(
-        {
-            "trial_id": [trial.trial_id for trial in trials],
-            "attempt": [trial.attempt for trial in trials],
-            "config": [trial.config.to_json() for trial in trials],
-        },
-        schema=PLAN_SCHEMA,
-    )
-    store.publish_table(table, "runs", run, "plan.parquet")
+    store.publish_tables(PLAN_SCHEMA, _plan_rows(trials), "runs", run, "plan.parquet")
     store.publish_text(settings.to_json(), "runs", run, "run.json")
+
+
+def read_planned(store: Store, run_id: str, start: int, stop: int) -> list[PlannedTrial]:
+    """Rows [start, stop) of a run's plan."""
+    return [
+        PlannedTrial(
+            trial_id=row["trial_id"],
+            attempt=row["attempt"],
+            config=TrialConfig.from_parts({name: row[name] for name in PARTS}),
+        )
+        for row in store.read_rows(start, stop, "runs", run_id, "plan.parquet").to_pylist()
+    ]
+
+
+def _plan_rows(trials: Trials) -> Iterator[pa.Table]:
+    texts = {name: pa.array(map(part_text, trials.parts.of[name]), pa.string()) for name in PARTS}
+    for rows in trials.frame.iter_slices(PLAN_ROWS_AT_A_TIME):
+        columns: dict[str, pa.Array] = {name: rows[name].to_arrow() for name in ("trial_id", "attempt")}
+        columns["trial_id"] = columns["trial_id"].cast(pa.string())
+        for name in PARTS:
+            numbers = rows[name].cast(pl.Int32).to_arrow()
+            columns[name] = pa.DictionaryArray.from_arrays(numbers, texts[name])
+        yield pa.table(columns, schema=PLAN_SCHEMA)
 
 
 class CohortRunner:
@@ -165,12 +188,7 @@ class CohortRunner:
         return progress
 
     def _planned(self) -> list[PlannedTrial]:
-        content = pa.BufferReader(self._store.read_bytes("runs", self._cohort.run_id, "plan.parquet"))
-        table = pq.read_table(content).slice(self._cohort.start, self._cohort.stop - self._cohort.start)
-        return [
-            PlannedTrial(trial_id=row["trial_id"], attempt=row["attempt"], config=TrialConfig.from_json(row["config"]))
-            for row in table.to_pylist()
-        ]
+        return read_planned(self._store, self._cohort.run_id, self._cohort.start, self._cohort.stop)
 
     def _attempts_at(self, trials: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """The normal way: one pass, sharing everything."""
@@ -227,11 +245,13 @@ class CohortRunner:
         return crashes
 
     def _committed(self) -> set[str]:
-        """Trials of this cohort that an earlier process of this run committed."""
-        prefix = f"{self._cohort.label}-"
-        names = [name for name in self._store.files("trials") if name.startswith(prefix)]
+        """Trials that an earlier process of this run committed, among others: their segments may have been merged."""
+        live = live_files(self._store, "trials")
+        names = [name for name in live.segments if name.startswith(f"{self._cohort.label}-")] + live.merged
+        done = (pl.col("run_id") == self._cohort.run_id) | (pl.col("status") == "completed")
         committed: set[str] = set()
         for name in names:
             content = self._store.read_bytes("trials", name)
-            committed |= set(pl.read_parquet(content, columns=["trial_id"])["trial_id"])
+            rows = pl.read_parquet(content, columns=["trial_id", "run_id", "status"])
+            committed |= set(rows.filter(done)["trial_id"])
         return committed

@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from importlib.metadata import version
-from itertools import groupby, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 from rich.console import Console
 
 from orchestrator.cohort import Cohort, RunSettings, publish_run
 from orchestrator.errors import BadInput
-from orchestrator.plan import Plan, PlannedTrial, make_plan, publish_points
+from orchestrator.leftovers import tidy
+from orchestrator.plan import Plan, make_plan, publish_points
 from orchestrator.progress import RunDisplay
-from orchestrator.sharing import in_sharing_order, sharing_groups
+from orchestrator.sharing import in_sharing_order, networks_of, sharing_groups
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
+from orchestrator.trials import Trials
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
 
@@ -66,6 +68,12 @@ class RunOptions:
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
+    outcome, plan = _run_until_done(file, store, options, console)
+    tidy(store, console, is_leaving=outcome == Exit.INTERRUPTED)
+    return outcome, plan
+
+
+def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     _check_device(options)
     plan = make_plan(file, store, retry_failed=options.retry_failed)
     if plan.to_run:
@@ -80,11 +88,7 @@ def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Conso
         if plan.to_run and len(plan.to_run) == left_before:
             console.print(errors[0], style="red", markup=False)
             return Exit.OUR_FAULT, plan
-    if plan.num_failed:  # `resume` may go on from their checkpoints
-        return Exit.SOME_FAILED, plan
-    for unneeded in ("prefixes", "checkpoints"):
-        store.remove_folder(unneeded)
-    return Exit.DONE, plan
+    return Exit.SOME_FAILED if plan.num_failed else Exit.DONE, plan
 
 
 def save_sweep(file: SweepFile, store: Store) -> None:
@@ -114,7 +118,7 @@ def load_saved_sweep(store: Store) -> SweepFile:
     return parse_sweep(text, name=name, folder=Path(origins[last]["folder"]))
 
 
-def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slots: int) -> list[Cohort]:
+def split_cohorts(trials: Trials, *, location: str, run_id: str, slots: int) -> list[Cohort]:
     """Neighbouring trials of one data set and model, in ranges small enough that every slot gets several.
 
     Trials that share levels of training and pruning stay in one, however many; those that share only the dense training
@@ -128,7 +132,7 @@ def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slo
         if stop > bounds[-1]:
             bounds.append(stop)
 
-    for _, network in groupby(trials, key=lambda trial: (trial.config.dataset, trial.config.model)):
+    for network in networks_of(trials):
         for group in sharing_groups(network):
             if stop - bounds[-1] + sum(group) > size >= sum(group):
                 cut()

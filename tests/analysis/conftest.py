@@ -78,12 +78,14 @@ class StoreBuilder:
         masks: Mapping[str, bytes] | None = None,
         scores: Mapping[str, tuple[float, float, float | None]] | None = None,
         rounds: Sequence[Row] = (),
+        epochs: Sequence[Row] = (),
         **columns: Any,
     ) -> None:
         """A finished attempt: measured columns, or an error (type, message).
 
         `layers` maps names to (weights, kept), `masks` names to packed bits, `scores` names of layers to (sum in the
-        last round, sum in the first, conservation error); `rounds` are rows from round 1 on.
+        last round, sum in the first, conservation error); `rounds` are rows from round 1 on, `epochs` rows from
+        epoch 1 of level 1 on unless they say otherwise.
         """
         key = {"trial_id": trial_id, "attempt_id": attempt_id or f"{trial_id}-{attempt}"}
         outcome = (
@@ -110,6 +112,7 @@ class StoreBuilder:
                     for position, (name, bits) in enumerate((masks or {}).items())
                 ],
                 "rounds": [key | {"round": number} | row for number, row in enumerate(rounds, start=1)],
+                "epochs": [key | {"level": 1, "epoch": number} | row for number, row in enumerate(epochs, start=1)],
                 "trials": [key | {"attempt": attempt} | CONFIG | MACHINE | outcome | columns],
             }
         )

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.plan import PlannedTrial, make_plan
+from orchestrator.plan import make_plan
 from orchestrator.run import split_cohorts
 from orchestrator.sharing import in_sharing_order, shared_training, sharing_groups
 from orchestrator.store.layout import Store
 from orchestrator.sweepfile import parse_sweep
+from orchestrator.trials import Trials
 from training.config import TrialConfig
 from training.context import CohortContext
 from training.loop import Training
@@ -34,12 +35,12 @@ IMP = "[{name: imp, ablation: [none, reinitialise]}, random]"
 
 def planned(
     tmp_path: Path, *, pruners: str = IMP, densities: str = "[0.64, 0.8, 0.512]", seeds: int = 2, epochs: int = 3
-) -> list[PlannedTrial]:
+) -> Trials:
     text = SWEEP.format(pruners=pruners, densities=densities, seeds=seeds, epochs=epochs)
     return make_plan(parse_sweep(text, name="s.yaml", folder=tmp_path), Store(tmp_path / "empty")).to_run
 
 
-def cohorts_of(trials: list[PlannedTrial], slots: int) -> list[list[TrialConfig]]:
+def cohorts_of(trials: Trials, slots: int) -> list[list[TrialConfig]]:
     cohorts = split_cohorts(trials, location="x", run_id="r", slots=slots)
     assert [cohort.number for cohort in cohorts] == list(range(len(cohorts)))
     assert [cohort.start for cohort in cohorts] == [0, *(cohort.stop for cohort in cohorts[:-1])]
