@@ -36,7 +36,12 @@ def sentences(
 
     `accuracy.table`, `collapse.shares`, `comparisons.table`, `crossings.table`, `laws.prediction.predictions`.
     """
-    leads, survival, almost_dense, highest, changes = ([] for _ in range(5))  # type: tuple[list[str], ...]
+    leads: list[str] = []
+    more_leads: list[str] = []
+    survival: list[str] = []
+    highest: list[str] = []
+    changes: list[str] = []
+    almost_dense: list[str] = []
     for (dataset, model), rows in collapsed.partition_by(
         ["dataset_label", "model_label"], as_dict=True, maintain_order=True
     ).items():
@@ -45,18 +50,19 @@ def sentences(
         subject = _subject(accuracy, *panel)
         paired = _both_ways(_of(comparisons, panel))
         stretches = _leads(rows, paired)
-        leads += [_lead(subject, rows, paired, *stretch) for stretch in stretches]
+        told = [_lead(subject, rows, paired, *stretch) for stretch in stretches]
+        leads, more_leads = leads + told[:1], more_leads + told[1:]
         almost_dense += _sparsest_almost_dense(subject, rows)
         highest += _best_when_sparsest(subject, rows, paired, {density for _, led in stretches for density in led})
         changes += _crossing(subject, _of(crossings, panel))
-    kinds = [leads, survival, highest, changes, almost_dense, list(_predicted(predictions))]
+    kinds = [leads, survival, list(_predicted(predictions)), highest, changes, almost_dense]
     first = chain.from_iterable(kind[:MOST_OF_A_KIND] for kind in kinds)
     rest = chain.from_iterable(kind[MOST_OF_A_KIND:] for kind in kinds)
-    return [*first, *rest][:MOST_SENTENCES]
+    return [*first, *rest, *more_leads][:MOST_SENTENCES]
 
 
 def _of(frame: pl.DataFrame, panel: tuple[object, ...]) -> pl.DataFrame:
-    return frame.filter(pl.col(name) == label for name, label in zip(PANEL, panel, strict=True))
+    return frame.filter(*(pl.col(name) == pl.lit(label) for name, label in zip(PANEL, panel, strict=True)))
 
 
 def _both_ways(comparisons: pl.DataFrame) -> pl.DataFrame:
@@ -77,7 +83,7 @@ def _leads(rows: pl.DataFrame, paired: pl.DataFrame) -> list[tuple[str, list[flo
         .group_by("curve", "density")
         .len("num_ahead")
         .join(others, on="density")
-        .filter((pl.col("num_ahead") == pl.col("num_others")))
+        .filter(pl.col("num_ahead") == pl.col("num_others"))
     )
     grid = sorted(set(others.filter(pl.col("num_others") > 0)["density"]), reverse=True)
     stretches: list[tuple[str, list[float]]] = []
@@ -109,8 +115,9 @@ def _lead(model: str, rows: pl.DataFrame, paired: pl.DataFrame, curve: str, dens
     )
     return (
         f"{model}: {_with_rounds(curve, closest['rounds'])} is ahead of every other pruner {where}. The closest is "
-        f"{_with_rounds(closest['other_curve'], closest['other_rounds'])}, {_points(closest['mean_difference'])} points "
-        f"behind at {_sparsity(closest['density'])} ({_corrected(closest)})."
+        f"{_with_rounds(closest['other_curve'], closest['other_rounds'])}, "
+        f"{_points(closest['mean_difference'])} points behind at {_sparsity(closest['density'])} "
+        f"({_corrected(closest)})."
     )
 
 
@@ -130,7 +137,7 @@ def _crossing(model: str, rows: pl.DataFrame) -> Iterator[str]:
         if dense is None or sparse is None:
             continue
         yield (
-            f"{model}: {_spoken(row['leader_after'])} overtakes {_spoken(row['leader_before'])} at "
+            f"{model}: {spoken(row['leader_after'])} overtakes {spoken(row['leader_before'])} at "
             f"{_sparsity(row['density'])} sparsity (95 % interval {_sparsity(dense)} to {_sparsity(sparse)}, "
             f"n = {row['n']}): {_points(row['lead_before'])} points behind at {_sparsity(row['density_before'])}, "
             f"{_points(row['lead_after'])} ahead at {_sparsity(row['density_after'])}."
@@ -143,11 +150,11 @@ def _predicted(predictions: pl.DataFrame) -> Iterator[str]:
         return
     families = predictions.unique(["dataset_label", "family", "training_label", "curve"])
     fitted, held_out = families["num_fitted"].sum(), predictions.height
-    relative = predictions["relative_error"]
-    spread = f", standard deviation {100 * relative.std():.1f} %" if held_out > 1 else ""
+    relative = predictions["relative_error"].to_numpy()
+    spread = f" (standard deviation {_points(float(relative.std(ddof=1)))} %)" if held_out > 1 else ""
     yield (
-        f"The joint law of density, width and depth, fitted to {fitted:,} of {fitted + held_out:,} mean errors, predicts "
-        f"the others with a relative error of {100 * relative.mean():.1f} %{spread}; "
+        f"The joint law of density, width and depth, fitted to {fitted:,} of {fitted + held_out:,} mean errors, "
+        f"predicts the others with a relative error of {_points(float(relative.mean()))} %{spread}; "
         f"{predictions['is_inside'].sum():,} of {held_out:,} lie in their 95 % interval."
     )
 
@@ -168,11 +175,11 @@ def _survival(model: str, rows: pl.DataFrame) -> Iterator[str]:
     density = (measured if telling.is_empty() else telling)["density"].min()
     at_end = measured.filter(pl.col("density") == density).sort("collapsed_share", "curve")
     keep = [
-        f"{_spoken(row['curve'])} in {row['n']} of {row['n']} runs"
+        f"{spoken(row['curve'])} in {row['n']} of {row['n']} runs"
         for row in at_end.filter(num_collapsed=0).iter_rows(named=True)
     ]
     lose = [
-        f"{_spoken(row['curve'])} in {row['num_collapsed']} of {row['n']}"
+        f"{spoken(row['curve'])} in {row['num_collapsed']} of {row['n']}"
         for row in at_end.filter(pl.col("num_collapsed") > 0).iter_rows(named=True)
     ]
     where = f"At {_sparsity(density)} sparsity"
@@ -198,7 +205,7 @@ def _sparsest_almost_dense(model: str, rows: pl.DataFrame) -> Iterator[str]:
     if good.is_empty():
         return
     best = good.filter(pl.col("density") == pl.col("density").min()).sort("curve")
-    curves = [f"{_spoken(row['curve'])} (n = {row['n']})" for row in best.iter_rows(named=True)]
+    curves = [f"{spoken(row['curve'])} (n = {row['n']})" for row in best.iter_rows(named=True)]
     yield (
         f"{model}: the sparsest networks within one point of the dense {100 * level['mean_accuracy']:.1f} % "
         f"(n = {level['n']}) are at {_sparsity(best['density'][0])} sparsity, from {_and(curves)}."
@@ -217,14 +224,13 @@ def _best_when_sparsest(model: str, rows: pl.DataFrame, paired: pl.DataFrame, le
         return
     ranked = measured.filter(pl.col("density") == density).sort("mean_accuracy", "curve", descending=[True, False])
     first = ranked.row(0, named=True)
-    guessing = f" Guessing gives {100 * first['chance']:.1f} %."
+    text, who = f"{model}: at {_sparsity(density)} sparsity", spoken(first["curve"])
     if ranked.height == 1:
-        yield f"{model}: at {_sparsity(density)} sparsity, {_spoken(first['curve'])} has a mean accuracy of {_mean(first)}.{guessing}"
-        return
-    yield (
-        f"{model}: at {_sparsity(density)} sparsity no pruner is ahead of every other. {_spoken(first['curve'])} has the "
-        f"highest mean accuracy, {_mean(first)}; {_not_beaten(first, ranked, paired)}.{guessing}"
-    )
+        text += f", {who} has a mean accuracy of {_mean(first)}"
+    else:
+        text += f" no pruner is ahead of every other. {who} has the highest mean accuracy, {_mean(first)}; "
+        text += _not_beaten(first, ranked, paired)
+    yield f"{text}. Guessing gives {100 * first['chance']:.1f} %."
 
 
 def _not_beaten(first: dict[str, object], ranked: pl.DataFrame, paired: pl.DataFrame) -> str:
@@ -233,10 +239,10 @@ def _not_beaten(first: dict[str, object], ranked: pl.DataFrame, paired: pl.DataF
     beaten = here.filter(pl.col("ahead") == 1)["other_curve"].to_list()
     other = ranked.slice(1).filter(~pl.col("curve").is_in(beaten)).row(0, named=True)
     against = here.filter(other_curve=other["curve"])
-    text = f"{_spoken(other['curve'])} has {_mean(other)}"
+    text = f"{spoken(other['curve'])} has {_mean(other)}"
     if against.is_empty() or against["ahead"].item() is None:
         num_pairs = 0 if against.is_empty() else against["n"].item()
-        return f"{text}, and {num_pairs} paired run{'' if num_pairs == 1 else 's'} (fewer than {FEWEST_PAIRS}) tell nothing"
+        return f"{text}, and fewer than {FEWEST_PAIRS} paired runs tell nothing (n = {num_pairs})"
     row = against.row(0, named=True)
     return f"{text}, paired difference {_points(row['mean_difference'])} points ({_corrected(row)})"
 
@@ -262,13 +268,13 @@ def _points(difference: object) -> str:
 
 def _with_rounds(curve: str, rounds: int) -> str:
     """A curve in a sentence, with its rounds where it has several and its label does not say so."""
-    spoken = _spoken(curve)
+    text = spoken(curve)
     if rounds <= 1 or re.search(r"\b\d+ rounds?\b", curve):
-        return spoken
-    return f"{spoken[:-1]}, {rounds} rounds)" if spoken.endswith(")") else f"{spoken} ({rounds} rounds)"
+        return text
+    return f"{text[:-1]}, {rounds} rounds)" if text.endswith(")") else f"{text} ({rounds} rounds)"
 
 
-def _spoken(curve: str) -> str:
+def spoken(curve: str) -> str:
     """A curve's label inside a sentence: "synflow (100 rounds)"."""
     pruner, comma, settings = curve.partition(", ")
     return f"{pruner} ({settings})" if comma else pruner
