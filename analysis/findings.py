@@ -137,7 +137,7 @@ def _crossing(model: str, rows: pl.DataFrame) -> Iterator[str]:
         if dense is None or sparse is None:
             continue
         yield (
-            f"{model}: {spoken(row['leader_after'])} overtakes {spoken(row['leader_before'])} at "
+            f"{model}: {spoken(row['curve'])} overtakes {spoken(row['other_curve'])} at "
             f"{_sparsity(row['density'])} sparsity (95 % interval {_sparsity(dense)} to {_sparsity(sparse)}, "
             f"n = {row['n']}): {_points(row['lead_before'])} points behind at {_sparsity(row['density_before'])}, "
             f"{_points(row['lead_after'])} ahead at {_sparsity(row['density_after'])}."

@@ -318,9 +318,9 @@ SECTIONS: tuple[Section, ...] = (
                 of="crossings",
                 title="Where two pruners change places",
                 columns=(
-                    Column("leader_after", "ahead after", detail=_panel),
-                    Column("leader_before", "ahead before"),
-                    Column("density", "crossing", of_density, _crossed),
+                    Column("curve", "pruner", detail=_panel),
+                    Column("other_curve", "overtakes"),
+                    Column("density", "at", of_density, _crossed),
                     Column("lead_before", "lead before", points, lambda row: f"at {of_density(row['density_before'])}"),
                     Column("lead_after", "lead after", points, lambda row: f"at {of_density(row['density_after'])}"),
                     Column("n", "pairs (n)", count),

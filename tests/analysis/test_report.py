@@ -22,9 +22,7 @@ def test_figures_are_written_beside_it(realistic):
         "report.html",
         "figures/accuracy.png",
         "figures/collapse.png",
-        "figures/comparisons.png",
         "figures/layers.png",
-        "figures/laws.png",
     ]
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in written[1:])
 
@@ -35,16 +33,6 @@ def test_the_subtitle_counts_everything(realistic):
     assert "<h1>digits-collapse</h1>" in page
     # 2 models x 5 seeds x 6 curves x 8 densities, of which 2 x 5 x 5 dense ones fold
     assert "480 points · 430 trials · 50 folded · 428 completed · 1 failed · 1 missing · " in page
-
-
-def test_comparisons_and_laws_are_sections(realistic):
-    write_report(realistic)
-    page = (realistic / "report.html").read_text().replace("\u00a0", " ")
-    assert "Who is ahead where" in page
-    assert "Power laws: error = c · density^−γ" in page
-    assert "is ahead of every other pruner" in page
-    # eight densities are too few to fit a part and predict the rest
-    assert "A tenth of the sweep predicts the rest" not in page
 
 
 def test_a_store_without_results_says_what_to_do(builder, tmp_path):
