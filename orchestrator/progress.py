@@ -78,6 +78,7 @@ class RunDisplay:
 
     def leaving(self) -> None:
         """Ray does not answer any more, and the process ends."""
+        self.was_stopped = True
         self._say("Ray is gone. Interrupted: the same command goes on from what is committed.", event="Ray is gone")
 
     def _show(self) -> None:

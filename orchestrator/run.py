@@ -6,12 +6,11 @@ killed is continued by the same command. Nothing is locked; two runners on one s
 
 from __future__ import annotations
 
-import json
 import subprocess
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
@@ -22,21 +21,19 @@ from rich.console import Console
 from orchestrator.cohort import RUNNER, RunSettings, publish_run
 from orchestrator.errors import BadInput
 from orchestrator.estimate import forecast, keep_forecast
-from orchestrator.leftovers import tidy
-from orchestrator.plan import Plan, make_plan, publish_points
+from orchestrator.leftovers import remove_old_runs, tidy
+from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import RunDisplay
 from orchestrator.run_state import RunState
+from orchestrator.saved_sweeps import save_sweep
 from orchestrator.schedule import Schedule, in_running_order
 from orchestrator.sizes import cost_model
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweep import Sweep
-from orchestrator.sweepfile import SweepFile, parse_sweep
+from orchestrator.sweepfile import SweepFile
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
-
-DAYS_A_RUN_MAY_TAKE = 30
-"""After that, what a killed run left in `runs/` is removed."""
 
 
 class Exit(IntEnum):
@@ -62,6 +59,8 @@ class RunOptions:
     cpus_per_trial: float | None = None
     """None: as the sweep file says."""
     max_attempts: int = 3
+    time_limit_seconds: float | None = None
+    """For one trial."""
     retry_failed: bool = False
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Between checkpoints of a long trial."""
@@ -98,33 +97,6 @@ def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console:
     return Exit.SOME_FAILED if plan.num_failed else Exit.DONE, plan
 
 
-def save_sweep(file: SweepFile, store: Store) -> None:
-    """Keep the sweep file verbatim, its grid, and where its user's modules lie."""
-    store.publish_text(file.text, "sweeps", f"{file.hash}.yaml")
-    origin = {
-        "name": file.sweep.name,
-        "folder": str(file.folder),
-        "last_run_at": datetime.now(UTC).isoformat(),
-    }
-    store.publish_text(json.dumps(origin, indent=1), "sweeps", f"{file.hash}.json")
-    publish_points(file, store)
-
-
-def load_saved_sweep(store: Store) -> SweepFile:
-    """The sweep file that was last run into this store. Raises BadInput where there is none."""
-    hashes = [name.removesuffix(".json") for name in store.files("sweeps") if name.endswith(".json")]
-    if not hashes:
-        raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
-    try:
-        origins = {one: json.loads(store.read_text("sweeps", f"{one}.json")) for one in hashes}
-    except ValueError as error:
-        raise BadInput(f"{store.path('sweeps')} holds a damaged .json file ({error}): remove it") from None
-    last = max(hashes, key=lambda one: str(origins[one]["last_run_at"]))
-    text = store.read_text("sweeps", f"{last}.yaml")
-    name = store.shown(store.path("sweeps", f"{last}.yaml"))
-    return parse_sweep(text, name=name, folder=Path(origins[last]["folder"]))
-
-
 def _run_once(
     file: SweepFile, store: Store, plan: Plan, options: RunOptions, console: Console
 ) -> tuple[list[str], bool]:
@@ -137,13 +109,14 @@ def _run_once(
         user_folder=str(file.folder),
         device=options.device,
         max_attempts=options.max_attempts,
+        time_limit_seconds=options.time_limit_seconds,
         engine=options.engine,
         save_masks=file.sweep.save_masks,
         checkpoint_seconds=options.checkpoint_seconds,
         data_root=options.data_root,
         runner=options.runner,
     )
-    _remove_old_runs(store)
+    remove_old_runs(store)
     costs = cost_model(file, store, plan, device=options.device, data_root=options.data_root)
     trials = in_running_order(plan.to_run, costs)
     publish_run(store, settings, trials)
@@ -169,14 +142,6 @@ def trial_resources(sweep: Sweep, gpus: float | None, cpus: float | None) -> dic
         "gpus_per_trial": in_file if gpus is None else gpus,
         "cpus_per_trial": sweep.resources.cpu if cpus is None else cpus,
     }
-
-
-def _remove_old_runs(store: Store) -> None:
-    """Plans of runs that were killed: what they left to do is planned anew, so only a live run needs its own."""
-    oldest = f"{datetime.now(UTC) - timedelta(days=DAYS_A_RUN_MAY_TAKE):%Y%m%dT%H%M%S}"
-    for run_id in store.folders("runs"):
-        if run_id < oldest:
-            store.remove_folder("runs", run_id)
 
 
 def _check_device(options: RunOptions) -> None:

@@ -10,6 +10,9 @@ import typer
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
+StoreDirs = Annotated[
+    list[str], typer.Argument(metavar="DIR...", help="Results folders of sweeps, or their addresses, side by side.")
+]
 ResultsDir = Annotated[
     str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
 ]
@@ -42,6 +45,10 @@ DataRoot = Annotated[
     ),
 ]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="A trial that takes longer is ended and gets a failed row."),
+]
 CheckpointEvery = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),

@@ -25,6 +25,7 @@ from orchestrator.commands.arguments import (
     Slots,
     StoreDir,
     SweepPath,
+    TimeLimit,
 )
 from orchestrator.commands.consoles import err, out, print_json, print_json_line
 from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
@@ -74,6 +75,7 @@ def run(
     gpus_per_trial: GpusPerTrial = None,
     cpus_per_trial: CpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
     as_json: JsonProgress = False,
@@ -91,6 +93,7 @@ def run(
         gpus_per_trial=gpus_per_trial,
         cpus_per_trial=cpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
         print_json=print_json_line if as_json else None,
@@ -107,12 +110,14 @@ def resume(
     gpus_per_trial: GpusPerTrial = None,
     cpus_per_trial: CpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
     as_json: JsonProgress = False,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
-    from orchestrator.run import RunOptions, load_saved_sweep
+    from orchestrator.run import RunOptions
+    from orchestrator.saved_sweeps import load_saved_sweep
 
     store = existing_store(directory)
     file = load_saved_sweep(store)
@@ -124,6 +129,7 @@ def resume(
         gpus_per_trial=gpus_per_trial,
         cpus_per_trial=cpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         retry_failed=True,
         data_root=data_root_of(data_root, file),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,5 +72,6 @@ def naming_damaged_files(store: Any) -> Iterator[None]:
         if not damaged:
             raise
         raise BadInput(
-            f"not a whole Parquet file: {', '.join(damaged)}. Remove it; prunesweep run does again what is lost with it"
+            f"damaged: {', '.join(damaged)}. Next: prunesweep doctor {shlex.quote(store.location)} --repair puts it "
+            "aside and says which trials are lost with it; prunesweep resume runs them again"
         ) from None
