@@ -14,6 +14,7 @@ from orchestrator.commands.answers import report, status
 from orchestrator.commands.consoles import err
 from orchestrator.commands.files import init, schema, show
 from orchestrator.commands.running import plan, resume, run
+from orchestrator.commands.tables import export, query
 from orchestrator.commands.trials import audit, trial
 from orchestrator.errors import BadInput
 
@@ -41,7 +42,7 @@ UNWRITABLE = (
 )
 """System errors that are about the place where results go."""
 
-for command in (plan, run, resume, status, report, trial, audit, init, show, schema):
+for command in (plan, run, resume, status, report, query, export, trial, audit, init, show, schema):
     app.command()(command)
 
 
