@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +11,7 @@ from orchestrator.commands.arguments import (
     CORES,
     Address,
     AsJson,
+    Changed,
     CheckpointEvery,
     DataRoot,
     Device,
@@ -29,6 +30,7 @@ from training.config import CHECKPOINT_SECONDS
 
 def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False, data_root: DataRoot = None) -> None:
     """Say what a sweep file would run: points, trials, what is done, what lies beyond maximal compression."""
+    from orchestrator.changes import change_since_last_run, kept_apart, kept_apart_lines
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
     from orchestrator.sweepfile import read_sweep_file
@@ -38,11 +40,18 @@ def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False, 
     store = store_of(results, file.sweep.name)
     with naming_damaged_files(store):
         planned = make_plan(file, store)
+        change, apart = change_since_last_run(file, planned, store), kept_apart(store)
     root = data_root_of(data_root, file)
     if as_json:
-        print_json(plan_json(file, planned, root))
-    else:
-        show_plan(file, planned, out, root)
+        changes = {"change": change.to_json() if change else None, "kept_apart": apart}
+        print_json(plan_json(file, planned, root) | changes)
+        return
+    show_plan(file, planned, out, root)
+    lines = [f"since the last run: {line}" for line in change.lines()] if change else []
+    if change and change.needs_consent:
+        lines.append("since the last run: results would be left behind, so `run` asks for --changed")
+    for line in lines + kept_apart_lines(apart):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def run(
@@ -56,6 +65,7 @@ def run(
     max_attempts: MaxAttempts = 3,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
+    changed: Changed = False,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
     from orchestrator.run import RunOptions
@@ -71,6 +81,7 @@ def run(
         max_attempts=max_attempts,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
+        allow_changes=changed,
     )
     _run(file, store_of(results, file.sweep.name), options)
 
@@ -85,11 +96,25 @@ def resume(
     max_attempts: MaxAttempts = 3,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
+    only: Annotated[
+        Literal["failed", "missing"] | None, typer.Option(help="Run only the trials that failed, or were never run.")
+    ] = None,
+    error: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help='Of failed trials, those whose "type: message" of the error matches.'),
+    ] = None,
+    attempts: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Of failed trials, those attempted less than N times."),
+    ] = None,
+    changed: Changed = False,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
+    from orchestrator.choice import Choice
     from orchestrator.run import RunOptions
     from orchestrator.saved_sweeps import load_saved_sweep
 
+    choice = Choice.of_resume(only, error, attempts)
     store = existing_store(directory)
     file = load_saved_sweep(store)
     options = RunOptions(
@@ -100,8 +125,9 @@ def resume(
         gpus_per_trial=gpus_per_trial,
         max_attempts=max_attempts,
         checkpoint_seconds=checkpoint_every,
-        retry_failed=True,
+        choice=choice,
         data_root=data_root_of(data_root, file),
+        allow_changes=changed,
     )
     _run(file, store, options)
 
@@ -118,8 +144,12 @@ def _run(file: Any, store: Any, options: Any) -> None:
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
     where = shlex.quote(store.location)
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
+    if left.num_left_out:
+        done += f", {left.num_left_out:,} missing that were not asked for"
     next_step = {
-        Exit.DONE: f"All done. Next: prunesweep report {where}",
+        Exit.DONE: f"Next: prunesweep resume {where}"
+        if left.num_left_out
+        else f"All done. Next: prunesweep report {where}",
         Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; prunesweep resume {where} tries again",
         Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",
     }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
