@@ -102,6 +102,14 @@ def kept_apart_lines(apart: Mapping[int, int]) -> list[str]:
     return [f"kept apart: {total:,} completed trials that no sweep here asks for now{detail}"]
 
 
+def lines_of_plan(change: Change | None, apart: Mapping[int, int]) -> list[str]:
+    """What `plan` says of both."""
+    lines = [f"since the last run: {line}" for line in change.lines()] if change else []
+    if change and change.needs_consent:
+        lines.append("since the last run: results would be left behind, so `run` asks for --changed")
+    return lines + kept_apart_lines(apart)
+
+
 def _changed_keys(file: SweepFile, store: Store, old_hash: str) -> list[tuple[str, str, str]]:
     if file.hash == old_hash:
         return []

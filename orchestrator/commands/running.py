@@ -13,45 +13,59 @@ from orchestrator.commands.arguments import (
     AsJson,
     Changed,
     CheckpointEvery,
+    CpusPerTrial,
     DataRoot,
     Device,
     Engine,
     GpusPerTrial,
     MaxAttempts,
+    PricePerCpuHour,
+    PricePerGpuHour,
     ResultsDir,
     Slots,
     StoreDir,
     SweepPath,
+    TimeLimit,
 )
 from orchestrator.commands.consoles import err, out, print_json
-from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, store_of
+from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
 from training.config import CHECKPOINT_SECONDS
 
 
-def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False, data_root: DataRoot = None) -> None:
-    """Say what a sweep file would run: points, trials, what is done, what lies beyond maximal compression."""
-    from orchestrator.changes import change_since_last_run, kept_apart, kept_apart_lines
+def plan(
+    sweep: SweepPath,
+    results: ResultsDir = None,
+    as_json: AsJson = False,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    price_per_gpu_hour: PricePerGpuHour = None,
+    price_per_cpu_hour: PricePerCpuHour = None,
+) -> None:
+    """Say what a sweep file would run: points, trials, what is done, how long the rest takes, what it may cost."""
+    from orchestrator.changes import change_since_last_run, kept_apart, lines_of_plan
+    from orchestrator.estimate import forecast
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
+    from orchestrator.sizes import cost_model
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
     require_sound_pruners(file)
     store = store_of(results, file.sweep.name)
+    root = data_root_of(data_root, file)
     with naming_damaged_files(store):
         planned = make_plan(file, store)
+        costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
         change, apart = change_since_last_run(file, planned, store), kept_apart(store)
-    root = data_root_of(data_root, file)
+    price = price_of(file.sweep, costs.device, price_per_gpu_hour, price_per_cpu_hour)
+    expected = forecast(costs, planned.to_run, price)
     if as_json:
         changes = {"change": change.to_json() if change else None, "kept_apart": apart}
-        print_json(plan_json(file, planned, root) | changes)
-        return
-    show_plan(file, planned, out, root)
-    lines = [f"since the last run: {line}" for line in change.lines()] if change else []
-    if change and change.needs_consent:
-        lines.append("since the last run: results would be left behind, so `run` asks for --changed")
-    for line in lines + kept_apart_lines(apart):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        print_json(plan_json(file, planned, root) | {"estimate": expected.to_json()} | changes)
+    else:
+        show_plan(file, planned, out, root)
+        for line in [*(expected.lines() if len(planned.to_run) else []), *lines_of_plan(change, apart)]:
+            out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def run(
@@ -62,7 +76,9 @@ def run(
     device: Device = "auto",
     engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
     changed: Changed = False,
@@ -78,7 +94,9 @@ def run(
         device=device,
         engine=engine,
         gpus_per_trial=gpus_per_trial,
+        cpus_per_trial=cpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
         allow_changes=changed,
@@ -93,7 +111,9 @@ def resume(
     device: Device = "auto",
     engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
     only: Annotated[
@@ -123,7 +143,9 @@ def resume(
         device=device,
         engine=engine,
         gpus_per_trial=gpus_per_trial,
+        cpus_per_trial=cpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         choice=choice,
         data_root=data_root_of(data_root, file),

@@ -20,6 +20,21 @@ def data_root_of(given: str | None, file: Any) -> str | None:
     return str(data_root(named)) if named else None
 
 
+def price_of(sweep: Any, device: str, per_gpu_hour: float | None, per_cpu_hour: float | None) -> Any:
+    """What a slot costs on a device; None where nobody said."""
+    from orchestrator.estimate import Price
+
+    if per_gpu_hour is None and per_cpu_hour is None:
+        return None
+    gpus = 1.0 if sweep.resources.gpu == "auto" else sweep.resources.gpu
+    return Price(
+        per_gpu_hour=per_gpu_hour or 0.0,
+        per_cpu_hour=per_cpu_hour or 0.0,
+        gpus_per_trial=gpus if device == "cuda" else 0.0,
+        cpus_per_trial=sweep.resources.cpu,
+    )
+
+
 def store_of(results: str | None, name: str) -> Any:
     """The store to write to. Raises BadInput where an object store cannot be used."""
     from orchestrator.store.layout import Store

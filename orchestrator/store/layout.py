@@ -5,6 +5,7 @@
     DIR/merges/<table>-<id>.json                        which files the rows of a merge are in, and which it stands for
     DIR/points/<sweep name>.parquet                     the grid of a sweep's latest version
     DIR/sweeps/<sweep hash>.yaml, .json                 the sweep file verbatim, and where it came from
+    DIR/estimates/<run id>.json                         what a run was expected to take (`orchestrator/estimate.py`)
     DIR/runs/<run id>/                                  a run's plan and start markers; removed when the run ends
     DIR/checkpoints/<key>/                              where a long trial goes on; removed when it is committed
     DIR/prefixes/<key>/                                 training that trials share; removed when none is left to run
