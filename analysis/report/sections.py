@@ -20,15 +20,17 @@ from analysis import (
     findings,
     layers,
     noise,
+    origins,
     overlap,
     pareto,
     progress,
+    reference,
     settings,
     speedup,
     stability,
 )
 from analysis.labels import PANEL
-from analysis.report.formats import count, number, of_density, percent, ratio, sparsity
+from analysis.report.formats import count, number, of_density, percent, points, ratio, sparsity
 from analysis.report.pivot import Pivot
 from analysis.report.section import Column, Figure, Property, Row, Section, Sheet, Table, Tables
 from analysis.sparsity import sparsity_texts
@@ -53,6 +55,9 @@ TABLES: Mapping[str, Table] = {
     "environment": lambda store: settings.environment(store.results),
 }
 """Lazy tables of a store, by name. "progress" and "accuracy" are needed by the page itself."""
+
+TABLES_OF_SEVERAL: Mapping[str, Table] = {"stores": origins.table, "store_differences": origins.differences}
+"""Those of several stores side by side."""
 
 DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {
     "pareto_front": lambda tables: pareto.front(tables["pareto"]),
@@ -90,14 +95,124 @@ def _what_failed(tables: Tables) -> Iterable[str]:
     )
 
 
+def _interval_of_pairs(row: Row) -> str:
+    if row["interval_low"] is None:
+        return "no interval: one run"
+    return f"{points(row['interval_low'])} to {points(row['interval_high'])}"
+
+
+def _panel(row: Row) -> str:
+    return accuracy.panel_title((row["dataset_label"], row["model_label"], row["training_label"]))
+
+
+def _of_stores(row: Row) -> str:
+    return f"{row['other_store_name']} − {row['store_name']}, {_panel(row)}"
+
+
+def _what_is_shared(tables: Tables) -> Iterable[str]:
+    if "stores" not in tables:
+        return
+    rows = tables["store_differences"]
+    if rows.is_empty():
+        yield (
+            "No point is in more than one of these stores: there is nothing to subtract. The curves above stand beside "
+            "each other where data set, model and training are the same."
+        )
+        return
+    pairs, equal = rows["n"].sum(), rows["num_equal"].sum()
+    yield (
+        f"{rows.height:,} points of the grid are in more than one store, with {pairs:,} pairs of runs of one "
+        f"configuration; {equal:,} of these pairs have the same accuracy to the last bit."
+    )
+
+
 def _properties(table: str) -> Callable[[Tables], Iterable[Property]]:
     def of(tables: Tables) -> Iterable[Property]:
         for row in tables[table].iter_rows(named=True):
             if row["num_values"]:
-                yield Property(name=row["name"], values=row["values"], num_values=row["num_values"])
+                folded = table == "settings" and settings.is_default(row["name"], row["values"])
+                yield Property(name=row["name"], values=row["values"], num_values=row["num_values"], folded=folded)
 
     return of
 
+
+STORES = Section(
+    name="stores",
+    heading="The stores side by side",
+    intro="Differences in final-epoch test accuracy at equal points, paired run by run: each pair has the same "
+    "configuration and the same seeds. In percentage points.",
+    paragraphs=_what_is_shared,
+    sheets=(
+        Sheet(
+            of="stores",
+            columns=(
+                Column("store_name", "store"),
+                Column("num_trials", "trials", count),
+                Column("num_completed", "completed", count),
+                Column("num_diverged", "diverged", count),
+                Column("num_failed", "failed", count),
+                Column("num_missing", "missing", count),
+                Column("num_shared", "also in another store", count),
+            ),
+        ),
+        Sheet(
+            of="store_differences",
+            title="Differences at equal points",
+            columns=(
+                Column("shared_curve", "pruner", detail=_of_stores),
+                Column("density", "sparsity", of_density),
+                Column("mean_accuracy", "first (%)", percent),
+                Column("other_mean_accuracy", "other (%)", percent),
+                Column("mean_difference", "difference", points, _interval_of_pairs),
+                Column("n", "pairs (n)", count),
+                Column("num_equal", "equal to the bit", count),
+                Column("num_unpaired", "unpaired", count),
+            ),
+        ),
+    ),
+    note="Unpaired: failed, diverged or missing in one of the two stores. Intervals: Student-t, 95 %, over the pairs.",
+)
+
+REFERENCE = Section(
+    name="reference",
+    heading="Against published curves",
+    intro="Published means are thin lines with small diamonds, in the colour of the curve they belong to.",
+    figures=(
+        Figure(
+            of="overlay",
+            name="reference",
+            by=("dataset_label", "model_label", "training_label"),
+            panel=reference.panel,
+            plot=reference.plot,
+        ),
+    ),
+    sheets=(
+        Sheet(
+            of="reference",
+            title="Differences where both have a point",
+            columns=(
+                Column("curve", "pruner", detail=_panel),
+                Column("published", "published as"),
+                Column("density", "sparsity", of_density),
+                Column("mean_accuracy", "ours (%)", percent, lambda row: f"n={row['n']}"),
+                Column("published_accuracy", "theirs (%)", percent, lambda row: f"n={row['published_n']}"),
+                Column("difference", "difference", points, _interval_of_pairs),
+            ),
+        ),
+        Sheet(
+            of="unmatched",
+            title="Without a partner",
+            columns=(
+                Column("curve", "curve"),
+                Column("side", "side"),
+                Column("num_points", "points", count),
+                Column("reason", "why"),
+            ),
+        ),
+    ),
+    note="Differences are ours − theirs in percentage points, with Welch's 95 % interval where both have two runs or "
+    "more: other people's runs are not paired with ours.",
+)
 
 SECTIONS: tuple[Section, ...] = (
     Section(
@@ -114,6 +229,8 @@ SECTIONS: tuple[Section, ...] = (
             ),
         ),
     ),
+    STORES,
+    REFERENCE,
     Section(
         name="collapse",
         heading="Layer-collapse",
