@@ -50,6 +50,7 @@ def table(results: pl.LazyFrame, epochs: pl.LazyFrame) -> pl.LazyFrame:
                 for outcome in ("diverged", "failed", "missing")
             ),
         )
+        .sort(_CELL)  # worked out twice, it must number alike
         .with_row_index("cell")
     )
     # the many rows of epochs meet a number a trial, not its labels

@@ -216,7 +216,8 @@ def _cells(trials: pl.LazyFrame) -> pl.LazyFrame:
         pl.len().cast(pl.Int64).alias("num_trials"),
         (~usable).sum().cast(pl.Int64).alias("num_left_out"),
     ]
-    return trials.group_by(_CELL).agg(counts).with_row_index("cell").cache()  # numbered once for all that join it
+    # sorted: worked out again, they must be numbered alike
+    return trials.group_by(_CELL).agg(counts).sort(_CELL).with_row_index("cell")
 
 
 def _evaluations(epochs: pl.LazyFrame) -> pl.LazyFrame:
