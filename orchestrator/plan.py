@@ -12,11 +12,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-<<<<<<< HEAD
 from orchestrator.axis_values import AXES, axis_value
-=======
 from orchestrator.choice import MISSING, Choice
->>>>>>> store
 from orchestrator.grid import ASKED, Grid
 from orchestrator.parts import PARTS, Parts
 from orchestrator.store.layout import Store

@@ -82,11 +82,8 @@ def run(
     time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
-<<<<<<< HEAD
     as_json: JsonProgress = False,
-=======
     changed: Changed = False,
->>>>>>> store
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
     from orchestrator.run import RunOptions
@@ -104,11 +101,8 @@ def run(
         time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
-<<<<<<< HEAD
         print_json=print_json_line if as_json else None,
-=======
         allow_changes=changed,
->>>>>>> store
     )
     _run(file, store_of(results, file.sweep.name), options)
 
@@ -125,9 +119,7 @@ def resume(
     time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
-<<<<<<< HEAD
     as_json: JsonProgress = False,
-=======
     only: Annotated[
         Literal["failed", "missing"] | None, typer.Option(help="Run only the trials that failed, or were never run.")
     ] = None,
@@ -140,7 +132,6 @@ def resume(
         typer.Option(min=1, metavar="N", help="Of failed trials, those attempted less than N times."),
     ] = None,
     changed: Changed = False,
->>>>>>> store
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
     from orchestrator.choice import Choice
@@ -162,11 +153,8 @@ def resume(
         checkpoint_seconds=checkpoint_every,
         choice=choice,
         data_root=data_root_of(data_root, file),
-<<<<<<< HEAD
         print_json=print_json_line if as_json else None,
-=======
         allow_changes=changed,
->>>>>>> store
     )
     _run(file, store, options)
 
