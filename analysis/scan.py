@@ -10,7 +10,7 @@ which of them is no part of a store, and to leave out of the work what is the sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,13 @@ class Trials:
         )
 
 
-def scan(*locations: str | Path, apart: bool = False) -> Trials:
+def scan(*locations: str | Path, apart: bool = False, hidden: Collection[str] = ()) -> Trials:
     """Open the stores at folders or object-store addresses. A place without files gives empty tables.
 
     Several are read as one sweep that ran in several places: a trial that more than one of them holds is one trial, by
     the rule that holds within a store, and so is a point. With `apart` each store keeps its own: results of the same
     trial stand beside each other, told apart by `store`, under labels that hold for all; `Trials.of` takes one.
+    Labels do not name a setting in `hidden`: results that differ in nothing else share a curve (`analysis.select`).
 
     Columns that a store was written before are filled as `orchestrator.store.schema.AS_BEFORE` says, else null. Raises
     BadInput naming file and column where a file's columns are not those of its table.
@@ -91,7 +92,7 @@ def scan(*locations: str | Path, apart: bool = False) -> Trials:
         trials=trials,
         **{name: _children(_joined(stores, name), attempts, len(stores) > 1) for name in CHILDREN},
         points=_each_once(points, [*key, *_CONFIG], _SEEDS),
-        results=_results(points, trials, key, constant),
+        results=_results(points, trials, key, constant, hidden),
     )
 
 
@@ -140,14 +141,16 @@ def _children(rows: pl.LazyFrame, attempts: pl.LazyFrame, are_several: bool) -> 
     return rows.join(attempts, on=["store", *key] if are_several else key, how="semi")
 
 
-def _results(points: pl.LazyFrame, trials: pl.LazyFrame, key: list[str], constant: Mapping[str, Any]) -> pl.LazyFrame:
+def _results(
+    points: pl.LazyFrame, trials: pl.LazyFrame, key: list[str], constant: Mapping[str, Any], hidden: Collection[str]
+) -> pl.LazyFrame:
     status = pl.col("status").fill_null("missing")
     diverged = (status == "completed") & ~pl.col("final_test_loss").is_finite().fill_null(False)
     asked = points if "store" in key else points.drop("store")
-    observed = labelled(asked, constant=constant)
+    observed = labelled(asked, constant=constant, hidden=hidden)
     return (
         # seeds can fold too (a dense trial prunes nothing, so its prune seed cannot matter): a trial is one observation
-        _each_once(observed, [*key, *PANEL, "curve", "density"], _SEEDS)
+        _each_once(observed, [*key, *PANEL, "curve", "density", *hidden], _SEEDS)
         .join(trials.drop(_CONFIG), on=key, how="left")
         .with_columns(status=status, outcome=pl.when(diverged).then(pl.lit("diverged")).otherwise(status))
         .sort(*PANEL, "curve", "density", *_SEEDS, "trial_id")
