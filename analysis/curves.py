@@ -159,7 +159,11 @@ def panel(
         .properties(width=width, height=260, title=title)
         .transform_filter("datum.sparsity == sparsity")
         .add_params(
-            alt.param(name="sparsity", value=choices[-1], bind=alt.binding_select(options=choices, name="sparsity ")),
+            alt.param(
+                name="sparsity",
+                value=choices[len(choices) // 2],
+                bind=alt.binding_select(options=choices, name="sparsity "),
+            ),
             alt.param(
                 name="measure", value=MEASURES[0], bind=alt.binding_select(options=list(MEASURES), name="shown ")
             ),
@@ -174,13 +178,14 @@ def _layers(rows: pl.DataFrame, palette: Palette, *, legend: bool) -> alt.LayerC
     colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=key)
     x = alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False))
     scale = alt.Scale(zero=False)
-    axis = alt.Axis(labelExpr=f"measure == '{MEASURES[0]}' ? format(datum.value, '.0%') : datum.label", tickCount=6)
+    percent = f"measure == '{MEASURES[0]}' ? format(100 * datum.value, '~g') + ' %' : datum.label"
+    axis = alt.Axis(labelExpr=percent, tickCount=6)
     base = (
         alt.Chart()
         .transform_calculate(mean="datum[measure]", low="datum[measure + ' low']", high="datum[measure + ' high']")
         .transform_filter("isValid(datum.mean)")
     )
-    band = base.mark_area(opacity=0.12).encode(x=x, y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q", color=colour)
+    band = base.mark_area(opacity=0.1).encode(x=x, y=alt.Y("low:Q", scale=scale, axis=axis), y2="high:Q", color=colour)
     line = base.mark_line(strokeWidth=1.8, point=alt.OverlayMarkDef(size=14, filled=True)).encode(
         x=x,
         y=alt.Y("mean:Q", title=None, scale=scale, axis=axis),
@@ -200,7 +205,7 @@ def _layers(rows: pl.DataFrame, palette: Palette, *, legend: bool) -> alt.LayerC
 
 
 def _data(rows: pl.DataFrame) -> alt.InlineData:
-    """As CSV, a third of the size of rows with names."""
+    """As CSV, a third of the size of rows with names. Bands end where no accuracy and no loss can be."""
     texts = sparsity_texts(rows["density"])
     left_out = pl.sum_horizontal("num_not_finite", "num_ended", "num_diverged", "num_failed", "num_missing")
     numbers = {
@@ -214,7 +219,10 @@ def _data(rows: pl.DataFrame) -> alt.InlineData:
         "epoch",
         "n",
         left_out.alias("out"),
-        *(pl.col(column).round_sig_figs(4).alias(name) for name, column in numbers.items()),
+        *(
+            pl.col(column).clip(0, 1 if column.endswith("accuracy") else None).round_sig_figs(4).alias(name)
+            for name, column in numbers.items()
+        ),
     )
     parse: Any = dict.fromkeys(shown.columns[2:], "number") | {"curve": "string", "sparsity": "string"}
     return alt.InlineData(values=shown.write_csv(), format=alt.CsvDataFormat(type="csv", parse=parse))

@@ -17,11 +17,11 @@ LONGEST_STOP = 6
 """Characters of a density in the label of a schedule with many."""
 
 
-def labelled(points: pl.LazyFrame, *, constant: Collection[str] = (), hidden: Collection[str] = ()) -> pl.LazyFrame:
+def labelled(points: pl.LazyFrame, *, constant: Mapping[str, pl.Expr], hidden: Collection[str] = ()) -> pl.LazyFrame:
     """Points with their label columns, in no particular order.
 
-    `constant` names columns known to hold one value, which cannot tell anything apart: to look for it in a million rows
-    would cost more than all the rest. A setting in `hidden` is not named: its values share a label.
+    `constant` holds settings that `points` has no column for, all points having this value: to carry them along would
+    cost more than all the rest. A setting in `hidden` is not named: its values share a label.
     """
     named = ["dataset", "dataset_options", "validation", "model", "model_options"]
     describe = partial(_labels, points, constant=constant, hidden=hidden)
@@ -111,7 +111,7 @@ def _labels(
     *,
     kind: list[str],
     settings: Mapping[str, pl.Expr],
-    constant: Collection[str],
+    constant: Mapping[str, pl.Expr],
     hidden: Collection[str],
     head: bool = True,
     unusual: Mapping[str, pl.Expr] | None = None,
@@ -130,8 +130,9 @@ def _labels(
     ]
     if head:
         parts = [pl.col(kind[0]), *parts]
-    chosen = points.select(columns)
-    distinct = (chosen.unique(varying, keep="any") if varying else chosen.head(1)).with_columns(
+    # without a varying column one row is enough, which any column gives
+    chosen = points.select(varying).unique() if varying else points.select("trial_id").head(1)
+    distinct = chosen.with_columns(constant[column] for column in columns if column in constant).with_columns(
         pl.concat_str(parts, separator=", ", ignore_nulls=True).alias(label)
     )
     options = pl.col(columns[-1])
@@ -183,4 +184,4 @@ def _options(column: str) -> pl.Expr:
 
 def without_rounds(curve: pl.Expr) -> pl.Expr:
     """A curve's label less its number of rounds, which stands right behind the pruner where it is said at all."""
-    return curve.str.replace("^([^,]+), [0-9]+ rounds?(,|$)", "${1}${2}")
+    return curve.str.replace("^([^,]+), [0-9]+ rounds?(,| ·|$)", "${1}${2}")

@@ -9,14 +9,14 @@ that training took, on each kind of machine by itself.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import altair as alt
 import polars as pl
 
 from analysis.accuracy import PER_CENT, half_width
-from analysis.axis import sparsity_axis
+from analysis.axis import decade_ticks, sparsity_axis
 from analysis.labels import PANEL
 from analysis.machine import MACHINE, TIMED_ALONE, machine, timed_alone
 from analysis.palette import Palette
@@ -113,7 +113,7 @@ def plot(cells: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart
     """All fronts of a collected `table`: a figure for a notebook or a paper."""
     palette = palette or Palette.of(cells["curve"])
     panels = [
-        panel(rows, palette, title=_title(key), width=300)
+        panel(rows, palette, title=title(key), width=300)
         for key, rows in cells.partition_by(FRONT, as_dict=True, maintain_order=True).items()
     ]
     return alt.concat(*panels, columns=3)
@@ -143,7 +143,9 @@ def panel(
             "value:Q",
             title=cost + (" of an image" if cost == COSTS[1] else f" on {rows['machine'][0]}"),
             scale=alt.Scale(type="log", reverse=True, nice=False, padding=12),
-            axis=alt.Axis(format="~s", labelOverlap="greedy", values=_ticks(shown["value"])),
+            axis=alt.Axis(
+                format="~s" if cost == COSTS[1] else "~g", labelOverlap="greedy", values=decade_ticks(shown["value"])
+            ),
         )
     )
     y = alt.Y("mean_accuracy:Q", title="test accuracy, final epoch", axis=PER_CENT, scale=alt.Scale(zero=False))
@@ -157,13 +159,13 @@ def panel(
     marks = base.mark_point(size=60, strokeWidth=1.6, filled=True).encode(
         color=alt.Color("curve:N", scale=palette.colour_scale(), legend=legend),
         shape=alt.Shape("curve:N", scale=palette.shape_scale(), legend=legend),
-        opacity=alt.condition("datum.is_on_front", alt.value(1), alt.value(0.22)),
+        opacity=alt.condition("datum.is_on_front", alt.value(1), alt.value(0.35)),
         tooltip=[
             alt.Tooltip("curve:N"),
             alt.Tooltip("sparsity_text:N", title="sparsity"),
             alt.Tooltip("mean_accuracy:Q", title="mean accuracy", format=".1%"),
             alt.Tooltip("interval_text:N", title="95 % interval"),
-            alt.Tooltip("value:Q", title=cost, format=".4~s"),
+            alt.Tooltip("value:Q", title=cost, format=".4~g"),
             alt.Tooltip("n:Q", title="runs (n)"),
             alt.Tooltip("collapsed_text:N", title="collapsed"),
             alt.Tooltip("num_left_out:Q", title="not in the mean"),
@@ -174,15 +176,7 @@ def panel(
     return alt.LayerChart(data=data, layer=[line, marks], width=width, height=280, title=title)
 
 
-def _ticks(values: pl.Series) -> list[float]:
-    """Decades; 1, 2 and 5 of each where there are few."""
-    if values.is_empty():
-        return []
-    low, high = (math.log10(edge) for edge in (float(values.min()), float(values.max())))  # type: ignore[arg-type]
-    steps = (1, 2, 5) if high - low < 2.5 else (1,)
-    return [step * 10.0**decade for decade in range(math.floor(low), math.ceil(high) + 1) for step in steps]
-
-
-def _title(key: tuple[Any, ...]) -> str:
+def title(key: Iterable[str]) -> str:
+    """The values of `FRONT` in one line."""
     dataset, model, *rest = key
     return ", ".join(part for part in (f"{model} on {dataset}", *rest) if part)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import altair as alt
 import polars as pl
 
-from analysis.axis import sparsity_axis
+from analysis.axis import decade_ticks, sparsity_axis
 from analysis.labels import PANEL
 from analysis.machine import MACHINE, machine, timed_alone
 from analysis.palette import Palette
@@ -95,9 +95,11 @@ def panel(
         sparsity_text=pl.col("density").replace_strict(texts, return_dtype=pl.String),
         compact_text=pl.format("{} of {}", "num_compact", "n"),
     )
-    scale = alt.Scale(type="log", nice=False, padding=8)
+    least, most = min([1.0, *shown["speedup"]]), max([2.0, *shown["speedup"]])
+    scale = alt.Scale(type="log", nice=False, domain=[0.9 * least, 1.1 * most])
     legend: Any = None if width == "container" else alt.Legend(title=None, symbolOpacity=1, labelLimit=0)
-    axis = alt.Axis(labelExpr="datum.label + ' x'", tickCount=5)
+    ticks = decade_ticks([least, most])
+    axis = alt.Axis(labelExpr="format(datum.value, '~g') + ' x'", values=ticks)
     y = alt.Y("speedup:Q", title="times faster an epoch than dense", scale=scale, axis=axis)
     base = alt.Chart().encode(x=sparsity_axis(rows["density"]), y=y)
     colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=legend)

@@ -11,7 +11,7 @@ import sys
 import typer
 
 from orchestrator.commands.answers import report, status
-from orchestrator.commands.care import compact
+from orchestrator.commands.care import compact, doctor
 from orchestrator.commands.consoles import err
 from orchestrator.commands.files import init, schema, show
 from orchestrator.commands.running import plan, resume, run
@@ -42,7 +42,7 @@ UNWRITABLE = (
 )
 """System errors that are about the place where results go."""
 
-for command in (plan, run, resume, status, report, trial, audit, compact, init, show, schema):
+for command in (plan, run, resume, status, report, trial, audit, compact, doctor, init, show, schema):
     app.command()(command)
 
 

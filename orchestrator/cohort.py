@@ -10,10 +10,12 @@ Starts on a node that died say nothing about the trial and are not counted.
 from __future__ import annotations
 
 import json
+import math
+import pkgutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -29,11 +31,13 @@ from orchestrator.trials import PlannedTrial, Trials
 from training.config import CHECKPOINT_SECONDS, Named, TrialConfig, part_text
 from training.context import CohortContext
 from training.record import TrialError, TrialRecord
-from training.trial import run_cohort
 
 FLUSH_SECONDS = 5.0
 FLUSH_TRIALS = 500
 """A bound on memory alone: what a crash costs is bounded by the seconds, and each segment is a file in every table."""
+RUNNER = "training.trial:run_cohort"
+ERROR_CHARACTERS = 200
+"""Of a trial's error, what is reported while the sweep runs."""
 
 PLAN_SCHEMA = pa.schema(
     [("trial_id", pa.string()), ("attempt", pa.int64())]
@@ -59,6 +63,9 @@ class RunSettings:
     """Between checkpoints of a long trial."""
     data_root: str | None = None
     """The folder of data sets, absolute; None lets each node use its own default."""
+    runner: str = RUNNER
+    """What runs the trials of a cohort, "module:function" with the arguments of `training.trial.run_cohort`. Benchmarks
+    of scheduling put one in its place that does nothing; no sweep file or command can."""
 
     def to_json(self) -> str:
         """The settings as JSON."""
@@ -81,6 +88,8 @@ class Cohort:
     number: int
     start: int
     stop: int
+    patience_seconds: float | None = None
+    """After so long, trials that have not begun are given back; None: never."""
 
     @property
     def label(self) -> str:
@@ -95,8 +104,24 @@ class Progress:
     completed: int = 0
     failed: int = 0
     collapsed: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)
+    """What each trial took of its slot, by row of the plan."""
+    errors: dict[int, str] = field(default_factory=dict)
+    """Type and message of each failed trial, by row of the plan."""
     finished: bool = False
     """Whether the cohort has nothing left."""
+    given_back: tuple[int, int] | None = None
+    """Rows of a finished cohort that it has not begun: for others to run."""
+
+    def add(self, row: int, record: TrialRecord, seconds: float) -> None:
+        """Count a trial, which took so many seconds."""
+        self.seconds[row] = seconds
+        self.collapsed += record.num_collapsed_layers > 0
+        if record.error is None:
+            self.completed += 1
+        else:
+            self.failed += 1
+            self.errors[row] = f"{record.error.type}: {record.error.message[:ERROR_CHARACTERS]}"
 
 
 def publish_run(store: Store, settings: RunSettings, trials: Trials) -> None:
@@ -153,11 +178,15 @@ class CohortRunner:
         self._num_segments = 0
         self._careful = bool(self._markers())
         self._mark({})
-        self._attempts = self._careful_attempts() if self._careful else self._attempts_at(self._planned())
+        self._give_back_at = time.monotonic() + (cohort.patience_seconds or math.inf)
+        planned = read_planned(self._store, cohort.run_id, cohort.start, cohort.stop)
+        self._rows = {trial.trial_id: row for row, trial in enumerate(planned, start=cohort.start)}
+        self._attempts = self._careful_attempts(planned) if self._careful else self._attempts_at(planned)
 
     def step(self) -> Progress:
         """Run trials until a few seconds or a segment's worth are done, and commit them."""
-        deadline = time.monotonic() + FLUSH_SECONDS
+        started = time.monotonic()
+        deadline = started + FLUSH_SECONDS
         progress = Progress()
         rows: list[Mapping[str, list[Row]]] = []
         done: list[TrialConfig] = []
@@ -173,10 +202,15 @@ class CohortRunner:
                     provenance=self._settings.provenance,
                 )
             )
-            progress.completed += record.error is None
-            progress.failed += record.error is not None
-            progress.collapsed += record.num_collapsed_layers > 0
-            if self._careful or len(rows) == FLUSH_TRIALS or time.monotonic() > deadline:
+            now = time.monotonic()
+            progress.add(self._rows[trial.trial_id], record, now - started)
+            started = now
+            if now > self._give_back_at and not self._careful:
+                progress.finished = True
+                if (next_row := self._rows[trial.trial_id] + 1) < self._cohort.stop:
+                    progress.given_back = (next_row, self._cohort.stop)
+                break
+            if self._careful or len(rows) == FLUSH_TRIALS or now > deadline:
                 break
         else:
             progress.finished = True
@@ -185,21 +219,21 @@ class CohortRunner:
             self._num_segments += 1
         for config in done:  # committed: nobody goes on from their checkpoints
             self._context.snapshots.forget(config)
+        for row in progress.seconds:  # writing is part of what each of them costs
+            progress.seconds[row] += (time.monotonic() - started) / len(rows)
         return progress
-
-    def _planned(self) -> list[PlannedTrial]:
-        return read_planned(self._store, self._cohort.run_id, self._cohort.start, self._cohort.stop)
 
     def _attempts_at(self, trials: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """The normal way: one pass, sharing everything."""
+        run_cohort = pkgutil.resolve_name(self._settings.runner)
         records = run_cohort((trial.config for trial in trials), self._context, check=self._check_source)
         for trial, record in zip(trials, records, strict=True):
             yield trial, trial.attempt, record
 
-    def _careful_attempts(self) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
+    def _careful_attempts(self, planned: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """After a crash: what is not committed, each trial marked before it starts."""
         committed = self._committed()
-        for trial in self._planned():
+        for trial in planned:
             if trial.trial_id in committed:
                 continue
             crashes = self._crashes(trial.trial_id)

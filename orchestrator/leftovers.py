@@ -8,6 +8,7 @@ again, so theirs stay. A trial is one that a sweep in the store asks for: severa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 from rich.console import Console
@@ -20,6 +21,8 @@ from orchestrator.store.read import scan_points, scan_trials
 from orchestrator.store.rows import TRAINING_COLUMNS, config_columns
 from training.config import WHOSE, TrialConfig
 
+DAYS_A_RUN_MAY_TAKE = 30
+"""After that, what a killed run left in `runs/` is removed."""
 FILE_BUDGET = 100
 """Files of results above which a run compacts the store when it ends."""
 
@@ -41,8 +44,13 @@ class Unneeded:
         """Delete them; nothing happens to those that are gone."""
         for kind, keys in (("checkpoints", self.checkpoints), ("prefixes", self.prefixes)):
             for key in keys:
-                store.remove_folder(kind, key)
-                store.remove(kind, f"{key}{WHOSE}")
+                remove_snapshot(store, kind, key)
+
+
+def remove_snapshot(store: Store, kind: str, key: str) -> None:
+    """Delete one; `kind` is the folder it is in."""
+    store.remove_folder(kind, key)
+    store.remove(kind, f"{key}{WHOSE}")
 
 
 def unneeded_snapshots(store: Store) -> Unneeded:
@@ -82,6 +90,14 @@ def tidy(store: Store, console: Console, *, is_leaving: bool = False) -> None:
             remove_replaced(store)
     except (BadInput, OSError) as error:
         console.print(f"Nothing is lost, but tidying the store failed: {error}", style="yellow", markup=False)
+
+
+def remove_old_runs(store: Store) -> None:
+    """Plans of runs that were killed: what they left to do is planned anew, so only a live run needs its own."""
+    oldest = f"{datetime.now(UTC) - timedelta(days=DAYS_A_RUN_MAY_TAKE):%Y%m%dT%H%M%S}"
+    for run_id in store.folders("runs"):
+        if run_id < oldest:
+            store.remove_folder("runs", run_id)
 
 
 def _keys(store: Store, kind: str) -> list[str]:

@@ -9,9 +9,8 @@ finds it on the shelf.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,23 +29,13 @@ def in_sharing_order(trials: Trials) -> Trials:
     return trials
 
 
-def networks_of(trials: Trials) -> Iterator[Trials]:
-    """Neighbours of one data set and model, which a cohort never mixes."""
-    numbers = [trials.frame[name].to_numpy() for name in ("dataset", "model")]
-    starts = np.flatnonzero(_starts(numbers[0]) | _starts(numbers[1]))
-    for start, stop in pairwise([*starts.tolist(), len(trials)]):
-        yield trials[start:stop]
+def sharing_starts(trials: Trials) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """For trials in sharing order, where a group that shares dense training begins, and where one that shares levels.
 
-
-def sharing_groups(trials: Trials) -> Iterator[list[int]]:
-    """For neighbours that share dense training: how many of them share levels, run by run.
-
-    A trial pruned at initialisation is a group of its own. `trials` are in sharing order.
+    A trial pruned at initialisation is a group of its own.
     """
-    starts_group, starts_run = (_starts(_key_numbers(trials, key)) for key in (_dense_key, _levels_key))
-    runs = np.diff(np.append(np.flatnonzero(starts_run), len(trials)))
-    for group in np.split(runs, np.flatnonzero(starts_group[starts_run])[1:]):
-        yield group.tolist()
+    dense, levels = (_key_numbers(trials, key) for key in (_dense_key, _levels_key))
+    return _starts(dense), _starts(dense) | _starts(levels)
 
 
 @dataclass(frozen=True, kw_only=True)

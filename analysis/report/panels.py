@@ -12,6 +12,8 @@ from analysis.accuracy import paper
 from analysis.palette import Palette
 from analysis.report.section import Figure
 
+AXIS_PIXELS = 52
+"""What an axis with its title adds to the height of a chart."""
 MOST_PANELS = 12
 """Of one figure on the page: more would neither be looked at nor leave the page small."""
 
@@ -26,6 +28,8 @@ class Panel:
     curves: tuple[str, ...]
     """Hidden with any of these: a panel about one pruner."""
     spec: dict[str, Any]
+    height: int
+    """In pixels, kept free until it is drawn; 0 where it is not known."""
 
 
 def panels_of(figure: Figure, table: pl.DataFrame, palette: Palette) -> tuple[list[Panel], int]:
@@ -34,16 +38,19 @@ def panels_of(figure: Figure, table: pl.DataFrame, palette: Palette) -> tuple[li
         return [], 0
     groups = table.partition_by(figure.by, as_dict=True, maintain_order=True) if figure.by else {(): table}
     shown = {key: rows for key, rows in groups.items() if is_measured(figure, rows)}
-    panels = [
-        Panel(
+    panels = []
+    for number, (key, rows) in enumerate(list(shown.items())[:MOST_PANELS]):
+        spec = _toggled(figure.panel(rows, palette)).to_dict()
+        height = spec.get("height")
+        panel = Panel(
             anchor=f"{figure.anchor}-{number}",
             title=title(figure.by, key),
             note=figure.note(rows),
             curves=tuple(value for name, value in zip(figure.by, key, strict=True) if name in ("curve", "other_curve")),
-            spec=_toggled(figure.panel(rows, palette)).to_dict(),
+            spec=spec,
+            height=height + AXIS_PIXELS if isinstance(height, int) else 0,
         )
-        for number, (key, rows) in enumerate(list(shown.items())[:MOST_PANELS])
-    ]
+        panels.append(panel)
     return panels, len(shown) - len(panels)
 
 

@@ -10,6 +10,9 @@ import typer
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
+StoreDirs = Annotated[
+    list[str], typer.Argument(metavar="DIR...", help="Results folders of sweeps, or their addresses, side by side.")
+]
 ResultsDir = Annotated[
     str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
 ]
@@ -27,6 +30,13 @@ GpusPerTrial = Annotated[
     float | None,
     typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
 ]
+CpusPerTrial = Annotated[
+    float | None, typer.Option(min=0.01, help="Cores a trial reserves. Default: 1, or as the sweep file says.")
+]
+PricePerGpuHour = Annotated[
+    float | None, typer.Option(min=0, help="What a GPU costs an hour: the estimate then has a price.")
+]
+PricePerCpuHour = Annotated[float | None, typer.Option(min=0, help="The same for a core.")]
 DataRoot = Annotated[
     str | None,
     typer.Option(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,3 +48,49 @@ def compact(
         )
     for line in lines:
         out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def doctor(
+    directory: StoreDir,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Put damaged files aside in quarantine/, mend what can be, delete leftovers."),
+    ] = False,
+    alone: Annotated[
+        bool, typer.Option("--alone", help="No run is going on: everything unfinished is a leftover, however young.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check every file of a store and what they say together: exit 1 if something is wrong."""
+    from orchestrator.doctor import examine
+    from orchestrator.run import Exit
+
+    store = existing_store(directory)
+    found = examine(store, repair=repair, alone=alone)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _show_diagnosis(found, store, repair)
+    if not found.is_healthy:
+        raise typer.Exit(int(Exit.SOME_FAILED))
+
+
+def _show_diagnosis(found: Any, store: Any, repair: bool) -> None:
+    def say(line: str, style: str | None = None) -> None:
+        out.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    for one in found.findings:
+        done = f" -> {one.done}" if one.done else ""
+        say(f"{one.kind}: {one.what}{done}", "red" if one.is_problem and not done else None)
+    problems = sum(one.is_problem for one in found.findings)
+    leftovers = len(found.findings) - problems
+    say(f"{found.files_checked:,} files checked: {problems:,} problems, {leftovers:,} leftovers.")
+    where = shlex.quote(store.location)
+    if found.will_run_again:
+        shown = ", ".join(one[:12] for one in found.will_run_again[:10])
+        more = f" and {len(found.will_run_again) - 10:,} more" if len(found.will_run_again) > 10 else ""
+        say(f"{len(found.will_run_again):,} trials were done and run again: {shown}{more}")
+    if found.findings and not repair:
+        say(f"Next: prunesweep doctor {where} --repair")
+    elif found.trials_without_result:
+        say(f"{found.trials_without_result:,} trials have no result. Next: prunesweep resume {where}")

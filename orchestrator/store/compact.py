@@ -22,10 +22,10 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.errors import BadInput
 from orchestrator.store.disagreements import disagreements
+from orchestrator.store.files import publish_rows, read_whole, segment_of
 from orchestrator.store.layout import Store
 from orchestrator.store.merges import (
     ATTEMPT,
@@ -38,7 +38,7 @@ from orchestrator.store.merges import (
     live_files,
     read_records,
 )
-from orchestrator.store.read import scan_table, winners
+from orchestrator.store.read import rows_in, scan_table, winners
 from orchestrator.store.schema import TABLES
 from orchestrator.store.write import COMMIT_ORDER
 
@@ -133,9 +133,17 @@ def remove_replaced(
     return left
 
 
+def withdraw(store: Store, live: LiveFiles, attempts: pl.DataFrame) -> None:
+    """Write `trials` anew without some attempts, which then never were; `live` are the files to read."""
+    keys = rows_in(store, "trials", live).select(*ATTEMPT, "attempt", "status")
+    kept = winners(keys.join(attempts.lazy(), on=ATTEMPT, how="anti")).select(ATTEMPT).collect()
+    _merge(store, "trials", live, kept, BYTES_PER_FILE)
+
+
 def _within(live: LiveFiles, committed: frozenset[str]) -> LiveFiles:
     """Without segments whose `trials` rows are not there: their worker is about to commit them, or was killed."""
-    segments = [name for name in live.segments if name in committed or identity_of(name)]
+    names = {segment_of(name) for name in committed}
+    segments = [name for name in live.segments if segment_of(name) in names or identity_of(name)]
     return replace(live, segments=segments)
 
 
@@ -156,9 +164,11 @@ def _merge(store: Store, table: str, live: LiveFiles, winning: pl.DataFrame, byt
             for rows in _buffers(store, table, live):
                 ranges.add(rows.join(winning, on=ATTEMPT, how="semi"))
             for rows in ranges.sorted_by(KEYS[table]):
-                files.append(f"{MERGED}{merge.identity}-{len(files):03d}.parquet")
-                store.publish_table(_as_stored(table, rows), table, files[-1], rows_per_group=ROWS_PER_GROUP)
-        merge = replace(merge, files=tuple(files), segments=live.committed)
+                name = f"{MERGED}{merge.identity}-{len(files):03d}"
+                content = _as_stored(table, rows)
+                files.append(publish_rows(store, content, table, name, rows_per_group=ROWS_PER_GROUP))
+        read = live.committed.union(live.merged)  # the files too: so it stands for a merge of the same segments
+        merge = replace(merge, files=tuple(files), segments=read)
     except BaseException:
         for name in files:
             store.remove(table, name)
@@ -225,10 +235,9 @@ def _batches(store: Store, table: str, live: LiveFiles) -> Iterator[pl.DataFrame
             contents = pool.map(lambda name: store.read_bytes(table, name), group)
             for name, content in zip(group, contents, strict=True):
                 try:
-                    file = pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True)
-                    for batch in file.iter_batches(ROWS_PER_GROUP, use_threads=False):
+                    for batch in read_whole(content, name).iter_batches(ROWS_PER_GROUP, use_threads=False):
                         yield pl.DataFrame(pa.Table.from_batches([batch]))
-                except (OSError, pa.ArrowException) as error:
+                except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
                     raise BadInput(
                         f"{store.shown(store.path(table, name))} is damaged, so nothing was merged: {error}. "
                         f"`prunesweep doctor DIR --repair` puts it aside"

@@ -1,10 +1,11 @@
 """Where everything in a store lies, and how a file appears in it: whole or not at all.
 
-    DIR/trials|epochs|layers|rounds|masks/<segment>.parquet   written by workers, never changed
-    DIR/trials|epochs|.../merged-<id>-<number>.parquet  rows of many segments, written by `compact`
+    DIR/trials|epochs|layers|rounds|masks/<segment>.<digest>.parquet   written by workers, never changed
+    DIR/trials|epochs|.../merged-<id>-<number>.<digest>.parquet   rows of many segments, written by `compact`
     DIR/merges/<table>-<id>.json                        which files the rows of a merge are in, and which it stands for
     DIR/points/<sweep name>.parquet                     the grid of a sweep's latest version
     DIR/sweeps/<sweep hash>.yaml, .json                 the sweep file verbatim, and where it came from
+    DIR/estimates/<run id>.json                         what a run was expected to take (`orchestrator/estimate.py`)
     DIR/runs/<run id>/                                  a run's plan and start markers; removed when the run ends
     DIR/checkpoints/<key>/                              where a long trial goes on; removed when it is committed
     DIR/prefixes/<key>/                                 training that trials share; removed when none is left to run
@@ -95,13 +96,9 @@ class Store:
         selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
         return self._do(lambda: self.filesystem.get_file_info(selector))
 
-    def publish_table(self, table: pa.Table, *parts: str, rows_per_group: int | None = None) -> None:
-        """Write a Parquet file that readers see whole or not at all, each page with a checksum."""
-
-        def write(stream: IO[bytes]) -> None:
-            pq.write_table(table, stream, compression="zstd", write_page_checksum=True, row_group_size=rows_per_group)
-
-        self._publish(write, *parts)
+    def publish_table(self, table: pa.Table, *parts: str) -> None:
+        """Write a Parquet file that readers see whole or not at all."""
+        self._publish(lambda stream: pq.write_table(table, stream, compression="zstd"), *parts)
 
     def publish_tables(self, schema: pa.Schema, tables: Iterable[pa.Table], *parts: str) -> None:
         """Write a Parquet file table by table, each a row group; readers see it whole or not at all."""
@@ -160,6 +157,13 @@ class Store:
         """Delete a folder and what is in it; nothing happens where there is none."""
         with suppress(FileNotFoundError):
             self._do(lambda: self.filesystem.delete_dir(self.path(*parts)))
+
+    def move(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
+        """Give a file another place, which has to be free; nothing happens where there is no such file."""
+        if not self.is_remote:
+            Path(self.path(*target)).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self._do(lambda: self.filesystem.move(self.path(*source), self.path(*target)))
 
     def _do(self, operation: Callable[[], T]) -> T:
         return operation() if self._waiting is None else self._waiting(operation)

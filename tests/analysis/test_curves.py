@@ -130,7 +130,7 @@ def test_figures_are_drawn(builder):
     assert figure.count('aria-roledescription="line mark"') == 2
     page = curves.panel(found, Palette.of(found["curve"]), width=400).to_dict()
     drawn = vl_convert.vegalite_to_svg(page, vl_version=VEGALITE)
-    assert drawn.count('aria-roledescription="line mark"') == 1  # the sparsest
+    assert drawn.count('aria-roledescription="line mark"') == 1  # the one chosen
     assert "a &quot;quoted&quot;, name" in drawn or 'a "quoted", name' in drawn
 
 

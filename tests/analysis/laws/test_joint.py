@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis.laws import form, joint
-from tests.analysis.laws.families import E_UP, GAMMA, P, PHI, PSI, family, law
+from tests.analysis.laws.families import E_UP, GAMMA, PHI, PSI, P, family, law
 
 TRUTH = {"slope": GAMMA, "transition": P, "plateau": E_UP, "width_exponent": PSI, "depth_exponent": PHI}
 CONSTANTS = np.array([math.log(GAMMA), math.log(P), math.log(E_UP), PSI, PHI])
