@@ -4,7 +4,8 @@ Failure model. A trial that raises is a failed row. A process that dies loses at
 segment; whoever restarts the cohort finds its start marker and goes careful: committed trials are skipped, every
 trial starts with a marker of its own and is committed alone. A marker without a row, left on a node that is still
 alive, is one crash of that trial; after `max_attempts` of them it gets a failed row, `crashed`, and the rest goes on.
-Starts on a node that died say nothing about the trial and are not counted.
+Starts on a node that died say nothing about the trial and are not counted. A trial that takes too long leaves a marker
+that says so and ends the process (`time_limit.py`): it has its failed row as soon as the cohort goes on.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -27,6 +29,7 @@ from orchestrator.store.layout import Store
 from orchestrator.store.merges import live_files
 from orchestrator.store.rows import Provenance, Row, attempt_rows
 from orchestrator.store.write import write_segment
+from orchestrator.time_limit import time_limit
 from orchestrator.trials import PlannedTrial, Trials
 from training.config import CHECKPOINT_SECONDS, Named, TrialConfig, part_text
 from training.context import CohortContext
@@ -57,6 +60,8 @@ class RunSettings:
     device: str = "auto"
     max_attempts: int = 3
     """Crashes of its process after which a trial is given up."""
+    time_limit_seconds: float | None = None
+    """For one trial; None is no limit."""
     engine: str = "compact"
     save_masks: bool = False
     checkpoint_seconds: float = CHECKPOINT_SECONDS
@@ -227,7 +232,9 @@ class CohortRunner:
         """The normal way: one pass, sharing everything."""
         run_cohort = pkgutil.resolve_name(self._settings.runner)
         records = run_cohort((trial.config for trial in trials), self._context, check=self._check_source)
-        for trial, record in zip(trials, records, strict=True):
+        for trial in trials:
+            with time_limit(self._settings.time_limit_seconds, partial(self._mark_too_long, trial)):
+                record = next(records)
             yield trial, trial.attempt, record
 
     def _careful_attempts(self, planned: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
@@ -236,21 +243,26 @@ class CohortRunner:
         for trial in planned:
             if trial.trial_id in committed:
                 continue
+            if stack := self._too_long(trial.trial_id):
+                yield trial, trial.attempt, self._given_up(trial, "time limit", self._too_long_message(), stack)
+                continue
             crashes = self._crashes(trial.trial_id)
             if crashes >= self._settings.max_attempts:
-                yield trial, trial.attempt + crashes - 1, self._crashed(trial, crashes)
+                yield trial, trial.attempt + crashes - 1, self._given_up(trial, "crashed", _crashed_message(crashes))
                 continue
             self._mark({"trial_id": trial.trial_id, "node_id": self._node_id})
             for _, attempt, record in self._attempts_at([trial]):
                 yield trial, attempt + crashes, record
 
-    def _crashed(self, trial: PlannedTrial, crashes: int) -> TrialRecord:
-        message = (
-            f"the process running this trial died {crashes} times without an error: it was killed, ran out of memory "
-            "or exited; `prunesweep trial DIR ID --debug` runs it in front of you"
-        )
-        error = TrialError(type="crashed", message=message, traceback="")
+    def _given_up(self, trial: PlannedTrial, kind: str, message: str, stack: str = "") -> TrialRecord:
+        error = TrialError(type=kind, message=message, traceback=stack)
         return TrialRecord(config=trial.config, execution=self._context.execution_of(trial.config), error=error)
+
+    def _too_long_message(self) -> str:
+        seconds = self._settings.time_limit_seconds
+        return (
+            f"took longer than {seconds:g} s and was ended (--time-limit); `prunesweep trial DIR ID` shows where it was"
+        )
 
     def _check_source(self, config: TrialConfig) -> None:
         """Refuse to record new code's result under the id of the code that was planned."""
@@ -270,13 +282,21 @@ class CohortRunner:
         name = f"{self._cohort.label}-{uuid.uuid4().hex}.json"
         self._store.publish_text(json.dumps(content), "runs", self._cohort.run_id, "started", name)
 
+    def _mark_too_long(self, trial: PlannedTrial, stack: str) -> None:
+        self._mark({"too_long": trial.trial_id, "stack": stack})
+
+    def _too_long(self, trial_id: str) -> str:
+        """Where a trial was when its time was up, in an earlier process of this run; "" where it was not."""
+        return next((marker["stack"] for marker in self._read_markers() if marker.get("too_long") == trial_id), "")
+
     def _crashes(self, trial_id: str) -> int:
         """Earlier starts of an uncommitted trial on nodes that outlived them."""
-        crashes = 0
+        starts = [marker for marker in self._read_markers() if marker.get("trial_id") == trial_id]
+        return sum(self._is_node_alive(start["node_id"]) for start in starts)
+
+    def _read_markers(self) -> Iterator[dict[str, str]]:
         for name in self._markers():
-            content = json.loads(self._store.read_text("runs", self._cohort.run_id, "started", name))
-            crashes += content.get("trial_id") == trial_id and self._is_node_alive(content["node_id"])
-        return crashes
+            yield json.loads(self._store.read_text("runs", self._cohort.run_id, "started", name))
 
     def _committed(self) -> set[str]:
         """Trials that an earlier process of this run committed, among others: their segments may have been merged."""
@@ -289,3 +309,10 @@ class CohortRunner:
             rows = pl.read_parquet(content, columns=["trial_id", "run_id", "status"])
             committed |= set(rows.filter(done)["trial_id"])
         return committed
+
+
+def _crashed_message(crashes: int) -> str:
+    return (
+        f"the process running this trial died {crashes} times without an error: it was killed, ran out of memory "
+        "or exited; `prunesweep trial DIR ID --debug` runs it in front of you"
+    )

@@ -16,6 +16,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -58,6 +59,10 @@ SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "
 
 PENDING_ON_CLUSTER = 32
 """Cohorts that wait for a slot of a running cluster: what its autoscaler sees to start nodes for."""
+
+SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_WITHOUT_NODES = 10.0
+"""After which Ray is gone. A living cluster always has its head."""
 
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
@@ -167,8 +172,16 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
             ),
         )
         with _stopping_gently(display), _without_secrets():
-            results = tuner.fit()
+            try:
+                results = tuner.fit()
+            except RayIsGone:
+                display.leaving()
+                return report.errors
         return report.errors + [str(error) for error in results.errors]
+
+
+class RayIsGone(Exception):
+    """No node of the cluster is alive: Tune would wait for one for ever."""
 
 
 class _Source(Searcher):
@@ -215,12 +228,24 @@ class _Report(Callback):
 
     def __init__(self, cohorts: Cohorts, display: ProgressDisplay) -> None:
         self._cohorts, self._display = cohorts, display
+        self._looked_at = self._alive_at = time.monotonic()
         self._running: set[str] = set()
         self.errors: list[str] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks into a state it would restore from; ours is a screen, and nothing is restored."""
         return {}
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Raise RayIsGone where Ray's own processes died."""
+        now = time.monotonic()
+        if now - self._looked_at < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked_at = now
+        if any(node["Alive"] for node in ray.nodes()):
+            self._alive_at = now
+        elif now - self._alive_at > SECONDS_WITHOUT_NODES:
+            raise RayIsGone
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._running.add(trial.trial_id)

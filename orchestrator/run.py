@@ -57,6 +57,8 @@ class RunOptions:
     cpus_per_trial: float | None = None
     """None: as the sweep file says."""
     max_attempts: int = 3
+    time_limit_seconds: float | None = None
+    """For one trial."""
     retry_failed: bool = False
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Between checkpoints of a long trial."""
@@ -103,6 +105,7 @@ def _run_once(
         user_folder=str(file.folder),
         device=options.device,
         max_attempts=options.max_attempts,
+        time_limit_seconds=options.time_limit_seconds,
         engine=options.engine,
         save_masks=file.sweep.save_masks,
         checkpoint_seconds=options.checkpoint_seconds,

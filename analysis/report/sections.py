@@ -95,7 +95,7 @@ def _what_failed(tables: Tables) -> Iterable[str]:
     )
 
 
-def _interval(row: Row) -> str:
+def _interval_of_pairs(row: Row) -> str:
     if row["interval_low"] is None:
         return "no interval: one run"
     return f"{points(row['interval_low'])} to {points(row['interval_high'])}"
@@ -163,7 +163,7 @@ STORES = Section(
                 Column("density", "sparsity", of_density),
                 Column("mean_accuracy", "first (%)", percent),
                 Column("other_mean_accuracy", "other (%)", percent),
-                Column("mean_difference", "difference", points, _interval),
+                Column("mean_difference", "difference", points, _interval_of_pairs),
                 Column("n", "pairs (n)", count),
                 Column("num_equal", "equal to the bit", count),
                 Column("num_unpaired", "unpaired", count),
@@ -196,7 +196,7 @@ REFERENCE = Section(
                 Column("density", "sparsity", of_density),
                 Column("mean_accuracy", "ours (%)", percent, lambda row: f"n={row['n']}"),
                 Column("published_accuracy", "theirs (%)", percent, lambda row: f"n={row['published_n']}"),
-                Column("difference", "difference", points, _interval),
+                Column("difference", "difference", points, _interval_of_pairs),
             ),
         ),
         Sheet(

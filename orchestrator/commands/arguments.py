@@ -44,6 +44,10 @@ DataRoot = Annotated[
     ),
 ]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="A trial that takes longer is ended and gets a failed row."),
+]
 CheckpointEvery = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),

@@ -24,6 +24,7 @@ from orchestrator.commands.arguments import (
     Slots,
     StoreDir,
     SweepPath,
+    TimeLimit,
 )
 from orchestrator.commands.consoles import err, out, print_json
 from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
@@ -73,6 +74,7 @@ def run(
     gpus_per_trial: GpusPerTrial = None,
     cpus_per_trial: CpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
 ) -> None:
@@ -89,6 +91,7 @@ def run(
         gpus_per_trial=gpus_per_trial,
         cpus_per_trial=cpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
     )
@@ -104,6 +107,7 @@ def resume(
     gpus_per_trial: GpusPerTrial = None,
     cpus_per_trial: CpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
 ) -> None:
@@ -121,6 +125,7 @@ def resume(
         gpus_per_trial=gpus_per_trial,
         cpus_per_trial=cpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         retry_failed=True,
         data_root=data_root_of(data_root, file),
