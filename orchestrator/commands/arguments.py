@@ -54,4 +54,8 @@ CheckpointEvery = Annotated[
     typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),
 ]
 
+Changed = Annotated[
+    bool, typer.Option("--changed", help="Run it although results of its last run would answer nothing any more.")
+]
+
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
