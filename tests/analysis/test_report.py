@@ -38,12 +38,10 @@ def test_a_report_is_one_file(realistic):
 
 def test_figures_are_written_beside_it(realistic):
     written = write_report(realistic, also=["png"])
-    assert [str(path.relative_to(realistic)) for path in written] == [
-        "report.html",
-        "figures/accuracy.png",
-        "figures/collapse.png",
-        "figures/layers.png",
-    ]
+    names = [str(path.relative_to(realistic)) for path in written]
+    assert names[0] == "report.html"
+    assert {"figures/accuracy.png", "figures/collapse.png", "figures/layers.png"} <= set(names)
+    assert len(set(names)) == len(names)
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in written[1:])
 
 
@@ -100,7 +98,7 @@ def test_tables_are_written_as_csv(realistic, tmp_path):
 
 def test_figures_are_written_as_svg(realistic, tmp_path):
     written = write_report(realistic, into=tmp_path, also=["svg"])
-    assert [path.name for path in written[1:]] == ["accuracy.svg", "collapse.svg", "layers.svg"]
+    assert {"accuracy.svg", "collapse.svg", "layers.svg"} <= {path.name for path in written[1:]}
     assert all(path.read_text().startswith("<svg") for path in written[1:])
 
 
