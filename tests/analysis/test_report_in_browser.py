@@ -163,7 +163,7 @@ def test_printing_in_the_dark_is_light_and_has_every_chart(browser, report, tmp_
         assert page.evaluate(f"{colour}.color") == "rgb(0, 0, 0)"
         assert page.locator(".copy:visible, nav:visible").count() == 0
         assert page.locator(".key:visible").count() == 5  # the legend, without what was hidden
-        assert page.locator(".chart svg.marks:visible").count() == 6
+        assert page.locator(".chart svg.marks:visible").count() == page.locator(".panel:visible").count() >= 6
         assert page.evaluate("document.querySelector('section > details').open")
         hollow = page.locator("#accuracy-0 g.mark-symbol.role-mark path[fill='#ffffff']")
         assert hollow.count() > 0
@@ -179,7 +179,7 @@ def test_printing_at_once_draws_what_was_not_drawn_yet(browser, report):
     page.goto(report.as_uri())
     assert page.locator(".chart svg").count() == 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator(".chart svg.marks").count() == 6
+    assert page.locator(".chart svg.marks").count() == page.locator(".chart").count() >= 6
     assert page.locator("#accuracy-0 g.mark-symbol.role-mark path").count() == 6 * 8
     page.close()
 
