@@ -67,6 +67,19 @@ def test_a_seed_that_failed_for_one_curve_is_dropped_and_counted():
     assert row["mean_difference"] == pytest.approx(-0.03)  # seeds 0 and 4
 
 
+def test_an_accuracy_that_is_no_number_is_dropped_and_counted():
+    row = only(compared(runs_of("snip", [*SNIP[:4], float("nan")]) + runs_of("synflow", SYNFLOW)))
+    assert (row["n"], row["num_dropped"]) == (4, 1)
+    assert row["mean_difference"] == pytest.approx(-0.0325)
+
+
+def test_several_trials_of_one_seed_count_once():
+    """As where two stores hold trials of one configuration."""
+    twice = [*runs_of("snip", SNIP), *runs_of("snip", [value + 0.02 for value in SNIP])]
+    row = only(compared(twice + runs_of("synflow", SYNFLOW)))
+    assert (row["n"], row["mean_difference"]) == (5, pytest.approx(-0.02))
+
+
 def test_a_seed_that_was_planned_for_one_curve_alone_is_no_pair():
     row = only(compared(runs_of("snip", SNIP[:2]) + runs_of("synflow", SYNFLOW)))
     assert (row["n"], row["num_dropped"]) == (2, 0)
