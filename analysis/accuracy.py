@@ -2,6 +2,7 @@
 
 Headline: test accuracy after the final epoch, mean over seeds with a Student-t 95 % interval. Collapsed networks stay
 in the mean, for that is what the pruner gives; trials without a usable accuracy cannot be in it and are counted beside.
+Where results were selected on validation (`analysis.select`), what was chosen stands beside its test accuracy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import Any, Literal
 
 import altair as alt
 import polars as pl
+import polars.selectors as cs
 
+from analysis import bootstrap
 from analysis.axis import sparsity_axis
 from analysis.labels import PANEL
 from analysis.palette import Palette
@@ -22,17 +25,24 @@ CONFIDENCE = 0.95
 PER_CENT = alt.Axis(labelExpr="round(100 * datum.value) + ' %'", tickCount=6, labelPadding=6)
 
 
-def table(results: pl.LazyFrame) -> pl.LazyFrame:
+def table(results: pl.LazyFrame, *, interval: Literal["student", "bootstrap"] = "student") -> pl.LazyFrame:
     """Accuracy by panel, curve and density, sorted from dense to sparse. All accuracies are fractions.
 
-    `n` trials are in `mean_accuracy`, `min_accuracy` and `max_accuracy`; `interval_low` and `interval_high` are null
-    for n < 2 and may leave [0, 1]. `num_collapsed` and `collapsed_share` are of those n. `num_diverged`, `num_failed`
-    and `num_missing` are not in the mean. `chance` is 1 / classes.
+    `n` trials are in `mean_accuracy`, `min_accuracy` and `max_accuracy`; `interval_low` and `interval_high` bound the
+    mean with 95 % confidence. Student's are null for n < 2 and may leave [0, 1]; those by bootstrap are refused for
+    n < 10, and `interval_refused` says so. `num_collapsed` and `collapsed_share` are of those n. `num_diverged`,
+    `num_failed` and `num_missing` are not in the mean. `chance` is 1 / classes. `chosen` is there if it is in
+    `results`.
     """
     usable = pl.col("outcome") == "completed"
     accuracy = pl.col("final_test_accuracy").filter(usable)
     n = pl.col("n")
-    width = half_width(pl.col("deviation"), n)
+    chosen = cs.by_name("chosen", require_all=False)
+    if interval == "bootstrap":
+        bounds = [bootstrap.intervals(pl.col("accuracies")).alias("interval")]
+    else:
+        mean, width = pl.col("mean_accuracy"), half_width(pl.col("deviation"), n)
+        bounds = [pl.struct(interval_low=mean - width, interval_high=mean + width).alias("interval")]
     return (
         results.group_by(*PANEL, "curve", "density")
         .agg(
@@ -41,25 +51,27 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             accuracy.std().alias("deviation"),
             accuracy.min().alias("min_accuracy"),
             accuracy.max().alias("max_accuracy"),
+            *([accuracy.alias("accuracies")] if interval == "bootstrap" else []),
             (usable & (pl.col("collapsed_layers") > 0)).sum().cast(pl.Int64).alias("num_collapsed"),
             *(
                 (pl.col("outcome") == outcome).sum().cast(pl.Int64).alias(f"num_{outcome}")
                 for outcome in ("diverged", "failed", "missing")
             ),
             (1 / pl.col("num_classes").max()).alias("chance"),
+            chosen.first(),
         )
         .with_columns(
-            interval_low=pl.col("mean_accuracy") - width,
-            interval_high=pl.col("mean_accuracy") + width,
+            *bounds,
             collapsed_share=pl.when(n > 0).then(pl.col("num_collapsed") / n),
             sparsity=1 - pl.col("density"),
             compression_ratio=1 / pl.col("density"),
         )
         .select(
             *PANEL, "curve", "density", "sparsity", "compression_ratio",
-            "n", "mean_accuracy", "interval_low", "interval_high", "min_accuracy", "max_accuracy",
-            "num_collapsed", "collapsed_share", "num_diverged", "num_failed", "num_missing", "chance",
+            "n", "mean_accuracy", "interval", "min_accuracy", "max_accuracy",
+            "num_collapsed", "collapsed_share", "num_diverged", "num_failed", "num_missing", "chance", chosen,
         )
+        .unnest("interval")
         .sort(*PANEL, "curve", "compression_ratio")
     )  # fmt: skip
 
@@ -144,6 +156,7 @@ def panel(
             alt.Tooltip("n:Q", title="runs (n)"),
             alt.Tooltip("collapsed_text:N", title="collapsed"),
             alt.Tooltip("absent:Q", title="not in the mean"),
+            *([alt.Tooltip("chosen:N", title="chosen on validation")] if "chosen" in rows.columns else []),
         ],
     )
     layers = [*_chance(shown, lowest), band, line, marks]

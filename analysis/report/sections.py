@@ -16,15 +16,20 @@ from analysis import (
     collapse,
     comparisons,
     cost,
+    critical,
     crossings,
     curves,
+    effective,
+    enough_rounds,
     failures,
     findings,
+    first_empty,
     layers,
     noise,
     origins,
     overlap,
     pareto,
+    phases,
     progress,
     reference,
     settings,
@@ -44,6 +49,12 @@ TABLES: Mapping[str, Table] = {
     "accuracy": lambda store: accuracy.table(store.results),
     "shares": lambda store: collapse.shares(store.results),
     "collapse": lambda store: collapse.table(store.results),
+    "critical": lambda store: critical.table(store.results),
+    "first_empty": lambda store: first_empty.table(store.results, store.layers),
+    "effective": lambda store: effective.table(store.results),
+    "phases": lambda store: phases.table(store.results, store.rounds),
+    "least_rounds": lambda store: enough_rounds.table(store.results),
+    "least_rounds_seen": lambda store: enough_rounds.observations(store.results),
     "layers": lambda store: layers.table(store.results, store.layers),
     "comparisons": lambda store: comparisons.table(store.results),
     "law_points": lambda store: law_points.table(store.results),
@@ -65,6 +76,9 @@ TABLES: Mapping[str, Table] = {
 TABLES_OF_SEVERAL: Mapping[str, Table] = {"stores": origins.table, "store_differences": origins.differences}
 """Those of several stores side by side."""
 
+OF_ALL_TRIALS = ("progress", "cost", "pace", "failures", "environment")
+"""Tables of every trial of the grid also where settings are selected on validation; the others are of the selected."""
+
 
 def _is_fitted(name: str) -> Callable[[Tables], pl.DataFrame]:
     return lambda tables: tables[name].filter(pl.col("refused").is_null())
@@ -82,6 +96,8 @@ DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {
     "predictions": lambda tables: prediction.predictions(tables["law_points"]),
     "prediction": lambda tables: prediction.table(tables["law_points"], tables["predictions"]),
     "predicted_families": _is_fitted("prediction"),
+    "round_laws": lambda tables: enough_rounds.laws(tables["least_rounds_seen"]),
+    "least_rounds_fitted": lambda tables: enough_rounds.fitted(tables["least_rounds"], tables["round_laws"]),
 }
 """Tables computed from collected ones, in this order: fits, for example."""
 
@@ -95,6 +111,20 @@ FINDINGS: tuple[Callable[[Tables], Iterable[str]], ...] = (
 
 def _where(row: Row) -> str:
     return f"{row['model_label']} on {row['dataset_label']}"
+
+
+def _censored(row: Row) -> str:
+    """How many networks have an end of their interval outside the grid."""
+    sides = {"below the first": row["num_left_censored"], "beyond the last": row["num_right_censored"]}
+    return ", ".join([f"n={row['n']}", *(f"{number} {words}" for words, number in sides.items() if number)])
+
+
+def _absent(row: Row) -> str:
+    return f"{row['num_absent']} absent" if row["num_absent"] else ""
+
+
+def _beyond_grid(value: float | None) -> str:
+    return "beyond the grid" if value is None else ratio(value)
 
 
 def _named(curves: list[str]) -> str:
@@ -310,6 +340,86 @@ SECTIONS: tuple[Section, ...] = (
         "Maximal compression leaves one weight a layer: prunable weights / prunable layers.",
     ),
     Section(
+        name="critical",
+        heading="Critical against maximal compression",
+        intro="Between which points of the grid a network first loses a layer: the bar is the median interval, the "
+        "line the range over networks, the grey mark maximal compression; a triangle goes on beyond the grid.",
+        figures=(Figure(of="critical", panel=critical.panel, plot=critical.plot),),
+        sheets=(
+            Sheet(
+                of="critical",
+                measured="n",
+                columns=(
+                    Column("curve", "pruner", detail=_where),
+                    Column("median_low", "without collapse up to (median)", ratio, _censored),
+                    Column("median_high", "first collapse at (median)", _beyond_grid),
+                    Column("lowest", "lowest", ratio),
+                    Column("highest", "highest", _beyond_grid),
+                    Column("below_maximal_low", "decades below maximal", number),
+                    Column("num_not_monotone", "collapse, then none", count, _absent),
+                ),
+            ),
+        ),
+        note="Compression ratios. An interval is that of a network's first collapse; networks that have every layer "
+        "again further on are counted under collapse, then none. Those that never collapse in the grid count as beyond "
+        "it, those that collapse at its first sparsity as from 1 on.",
+    ),
+    Section(
+        name="first-empty",
+        heading="Where collapse begins",
+        intro="The layers that are empty when a network first collapses, input to output: the fuller a cell, the more "
+        "of the collapsed networks have that layer empty.",
+        figures=(Figure(of="first_empty", panel=first_empty.panel, plot=first_empty.plot),),
+    ),
+    Section(
+        name="effective",
+        heading="Effective sparsity",
+        intro="Weights that no path from input to output uses count as removed: on the dashed diagonal every kept "
+        "weight is of use; a network that connects nothing counts as 0 kept and opens its band upwards.",
+        figures=(Figure(of="effective", panel=effective.panel, plot=effective.plot),),
+    ),
+    Section(
+        name="phases",
+        heading="Rounds against sparsity",
+        intro="What more rounds of pruning buy, by accuracy, by share of networks collapsed, or by the largest cut of "
+        "a round over R, a layer's total score: below 1 suffices for no collapse where scores are conserved.",
+        figures=(Figure(of="phases", by=tuple(phases.METHOD), panel=phases.panel, plot=phases.plot),),
+    ),
+    Section(
+        name="least-rounds",
+        heading="How many rounds are enough",
+        intro="The least number of rounds that keeps every layer lies within the bar (medians over networks); the "
+        "dashed line is the power law below.",
+        figures=(
+            Figure(
+                of="least_rounds_fitted",
+                name="least-rounds",
+                by=tuple(enough_rounds.METHOD),
+                panel=enough_rounds.panel,
+                plot=enough_rounds.plot,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="round_laws",
+                title="rounds = c × compression ^ exponent",
+                columns=(
+                    Column("method", "pruner", detail=_where),
+                    Column("exponent", "exponent", number, _interval("exponent_low", "exponent_high", number)),
+                    Column("rounds_at_centre", "rounds", number, _interval("rounds_low", "rounds_high", number)),
+                    Column("compression_at_centre", "at compression", ratio),
+                    Column("scatter_decades", "scatter (decades)", number),
+                    Column("num_bounded", "networks with both bounds", count),
+                    Column("num_left_censored", "upper bound only", count),
+                    Column("num_right_censored", "lower bound only", count),
+                    Column("refused", "why none"),
+                ),
+            ),
+        ),
+        note="Fitted to every network at every sparsity, those with one bound as such; 95 % intervals by likelihood "
+        "ratio, taking networks as independent. The law describes this grid; it is not derived.",
+    ),
+    Section(
         name="comparisons",
         heading="Who is ahead where",
         intro="Of how many other pruners each is ahead in paired differences over seeds, after Holm's correction: "
@@ -354,7 +464,22 @@ SECTIONS: tuple[Section, ...] = (
         heading="Accuracy in numbers",
         intro="Final-epoch test accuracy in per cent, mean ± half of the 95 % interval. ○ at least one of these "
         "networks has collapsed. Trials that are not in the mean are named in the cell.",
-        sheets=(Pivot(of="accuracy"),),
+        sheets=(
+            Pivot(of="accuracy"),
+            Sheet(
+                of="choices",
+                title="Chosen on validation",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("density", "sparsity", of_density),
+                    Column("chosen", "chosen"),
+                    Column("validation_accuracy", "validation accuracy (%)", percent, lambda row: f"n={row['n']}"),
+                    Column("num_values", "of values", count),
+                    Column("num_tied", "tied for best", count),
+                    Column("num_unvalidated", "failed or missing", count),
+                ),
+            ),
+        ),
     ),
     Section(
         name="laws",
