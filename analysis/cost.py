@@ -12,6 +12,7 @@ from typing import Literal
 import altair as alt
 import polars as pl
 
+from analysis.inline_data import inline
 from analysis.machine import MACHINE, machine
 from analysis.palette import Palette
 from analysis.trial_key import trial_key
@@ -151,8 +152,9 @@ def panel(
             ],
         )
     )
-    data = alt.InlineData(values=shown.to_dicts())
-    return alt.LayerChart(data=data, layer=[bars], width=width, height=max(1, len(curves)) * ROW_PIXELS, title=title)
+    return alt.LayerChart(
+        data=inline(shown), layer=[bars], width=width, height=max(1, len(curves)) * ROW_PIXELS, title=title
+    )
 
 
 def _one_or(column: str, several: str) -> pl.Expr:
