@@ -134,7 +134,7 @@ def panel(
         alt.Chart()
         .mark_bar()
         .encode(
-            x=alt.X("value:Q", title="slot-hours"),
+            x=alt.X("value:Q", title="slot-hours", axis=alt.Axis(format="~g", tickCount=5)),
             y=alt.Y("curve:N", title=None, scale=alt.Scale(domain=curves), axis=alt.Axis(ticks=False, domain=False)),
             color=alt.Color(
                 "phase:N",
