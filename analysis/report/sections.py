@@ -39,7 +39,7 @@ from analysis import (
 from analysis.labels import PANEL
 from analysis.laws import joint, power, prediction
 from analysis.laws import points as law_points
-from analysis.report.formats import count, number, of_density, percent, points, ratio, sparsity
+from analysis.report.formats import count, duration, number, of_density, percent, points, ratio, sparsity
 from analysis.report.pivot import Pivot
 from analysis.report.section import Column, Figure, Property, Row, Section, Sheet, Table, Tables
 from analysis.sparsity import sparsity_texts
@@ -125,6 +125,10 @@ def _absent(row: Row) -> str:
 
 def _beyond_grid(value: float | None) -> str:
     return "beyond the grid" if value is None else ratio(value)
+
+
+def _hours(hours: float) -> str:
+    return duration(3600 * hours)
 
 
 def _named(curves: list[str]) -> str:
@@ -665,9 +669,9 @@ SECTIONS: tuple[Section, ...] = (
                 measured="num_trials",
                 columns=(
                     Column("value", "what", detail=lambda row: f"{row['axis']}, {row['machine']}"),
-                    Column("total_hours", "slot-hours", number),
+                    Column("total_hours", "slot time", _hours),
                     Column("share", "share (%)", percent),
-                    *(Column(f"{phase}_hours", phase, number) for phase in cost.PHASES),
+                    *(Column(f"{phase}_hours", phase, _hours) for phase in cost.PHASES),
                     Column("num_trials", "trials", count),
                     Column("num_untimed", "failed, untimed", count),
                 ),
@@ -679,7 +683,7 @@ SECTIONS: tuple[Section, ...] = (
                     Column("run_id", "run", detail=lambda row: row["machine"]),
                     Column("num_trials", "trials", count),
                     Column("num_failed", "failed", count),
-                    Column("wall_hours", "hours, first to last", number),
+                    Column("wall_hours", "first to last", _hours),
                     Column("trials_an_hour", "trials an hour", ratio),
                     Column("slots", "slots at work (mean)", number),
                 ),
