@@ -28,7 +28,7 @@ from orchestrator.store.schema import CONFIG_COLUMNS, TABLES
 CHILDREN = ("epochs", "layers", "rounds", "masks")
 CHECKED_FILES = 20
 """Of each table whose footers `scan` reads, spread over all: more are few where a store is compacted."""
-UNSUMMARISED = ("density_literal", "error_traceback", "data_hash")
+UNSUMMARISED = ("density_literal", "error_traceback", "output", "data_hash")
 """Columns of `results` that no summary reads, and that `Trials.gathered` leaves out: text takes most of the memory."""
 GATHERED_COLUMNS = 16
 """Of a million trials that `Trials.gathered` joins at a time: 150 MB, three times over."""
