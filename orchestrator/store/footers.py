@@ -93,7 +93,7 @@ def _value_of_chunk(statistics: Any, num_rows: int) -> Any:
         return None
     if statistics.null_count or not statistics.has_min_max or statistics.min != statistics.max:
         return _VARYING
-    return statistics.min
+    return statistics.max  # of zeros a footer says -0.0 to 0.0
 
 
 def _files(store: Store, table: str) -> list[str]:
