@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import altair as alt
 import polars as pl
-from scipy import special
 
 from analysis.axis import sparsity_axis
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
+from analysis.student import quantile
 
 CONFIDENCE = 0.95
 PER_CENT = alt.Axis(labelExpr="round(100 * datum.value) + ' %'", tickCount=6, labelPadding=6)
@@ -66,17 +66,7 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
 
 def half_width(deviation: pl.Expr, n: pl.Expr) -> pl.Expr:
     """Half the width of the Student-t 95 % interval of a mean of `n` values, columns both; null for n < 2."""
-    return _t_quantile(n) * deviation / n.sqrt()
-
-
-def _t_quantile(n: pl.Expr) -> pl.Expr:
-    """The two-sided 95 % quantile of Student's t with n - 1 degrees of freedom; null for n < 2."""
-    # special.stdtrit is what stats.t.ppf calls; scipy.stats alone takes longer to import than all of this package
-    quantile = (n - 1).map_batches(
-        lambda freedom: pl.Series(special.stdtrit(freedom.to_numpy(), 0.5 + CONFIDENCE / 2), dtype=pl.Float64),
-        return_dtype=pl.Float64,
-    )
-    return pl.when(n > 1).then(quantile)
+    return quantile(n - 1, CONFIDENCE) * deviation / n.sqrt()
 
 
 def plot(accuracy: pl.DataFrame, palette: Palette | None = None, *, lowest: float = 0.0) -> alt.ConcatChart:

@@ -14,6 +14,7 @@ import polars as pl
 
 from analysis.machine import MACHINE, machine
 from analysis.palette import Palette
+from analysis.trial_key import trial_key
 
 PHASES = ("load", "build", "prune", "train")
 AXES = ("all", "data set", "model", "pruner", "sparsity")
@@ -32,9 +33,9 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     seconds = [pl.col(f"{phase}_seconds") for phase in PHASES]
     each = (
         results.filter(pl.col("status").is_in(["completed", "failed"]))
-        .select("trial_id", "dataset_label", "model_label", "curve", "density", *MACHINE, *seconds)
-        .group_by("trial_id")
-        .agg(pl.exclude("trial_id", "curve").first(), _one_or("curve", SHARED))
+        .select(trial_key(), "dataset_label", "model_label", "curve", "density", *MACHINE, *seconds)
+        .group_by("trial")
+        .agg(pl.exclude("trial", "curve").first(), _one_or("curve", SHARED))
     )
     cells = each.group_by("dataset_label", "model_label", "curve", "density", *MACHINE).agg(
         *(one.sum().truediv(3600).alias(f"{phase}_hours") for phase, one in zip(PHASES, seconds, strict=True)),
@@ -81,8 +82,8 @@ def pace(results: pl.LazyFrame) -> pl.LazyFrame:
     hours = pl.col("wall_hours")
     return (
         results.filter(pl.col("finished_at").is_not_null())
-        .select("trial_id", "run_id", "finished_at", "status", *MACHINE, _spent())
-        .unique("trial_id", keep="any")
+        .select(trial_key(), "run_id", "finished_at", "status", *MACHINE, _spent())
+        .unique("trial", keep="any")
         .group_by("run_id", *MACHINE)
         .agg(
             pl.len().cast(pl.Int64).alias("num_trials"),

@@ -22,6 +22,7 @@ import polars as pl
 from analysis.accuracy import half_width, panel_title
 from analysis.labels import PANEL
 from analysis.palette import Palette
+from analysis.trial_key import TRIAL
 
 MOST_SEEDS = 5
 """Of each network, whose masks are compared: pairs grow with the square."""
@@ -184,8 +185,8 @@ def _compared(results: pl.LazyFrame, masks: pl.LazyFrame, most_seeds: int, most_
     seeds = pl.struct(SEEDS).rank("dense").over(_NETWORK)
     chosen = (
         results.filter((pl.col("status") == "completed") & pl.col("trial_id").is_in(stored.implode()))
-        .select("trial_id", "curve", *_NETWORK, *SEEDS, "prunable_weights")
-        .sort(*_NETWORK, *SEEDS, "curve", "trial_id")
+        .select(*TRIAL, "curve", *_NETWORK, *SEEDS, "prunable_weights")
+        .sort(*_NETWORK, *SEEDS, "curve", *TRIAL)
         .unique(["curve", *_NETWORK, *SEEDS], keep="first", maintain_order=True)
         .filter(seeds <= most_seeds)
         .filter(pl.col("prunable_weights").cum_sum() <= 8 * most_bytes)
@@ -193,10 +194,10 @@ def _compared(results: pl.LazyFrame, masks: pl.LazyFrame, most_seeds: int, most_
     )
     bits = (
         masks.filter(pl.col("trial_id").is_in(chosen["trial_id"].unique().implode()))
-        .select("trial_id", "layer", "position", "shape", "bits")
-        .sort("trial_id", "position")
+        .select(*TRIAL, "layer", "position", "shape", "bits")
+        .sort(*TRIAL, "position")
         .collect()
-        .partition_by("trial_id", as_dict=True)
+        .partition_by(TRIAL, as_dict=True)
     )
     rows: list[dict[str, Any]] = []
     for of_network in chosen.partition_by(_NETWORK, maintain_order=True):
@@ -205,7 +206,8 @@ def _compared(results: pl.LazyFrame, masks: pl.LazyFrame, most_seeds: int, most_
             if same_seeds != (one["curve"] == other["curve"]):
                 pair = {name: one[name] for name in [*_NETWORK, "curve", *SEEDS]}
                 pair |= {f"other_{name}": other[name] for name in ["curve", *SEEDS]}
-                rows += [pair | layer for layer in _layers(bits[(one["trial_id"],)], bits[(other["trial_id"],)])]
+                masks_of = (bits[tuple(trial[name] for name in TRIAL)] for trial in (one, other))
+                rows += [pair | layer for layer in _layers(*masks_of)]
     return pl.DataFrame(rows, schema=_COMPARED)
 
 

@@ -17,6 +17,7 @@ from analysis.labels import PANEL
 from analysis.machine import MACHINE, machine, timed_alone
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
+from analysis.trial_key import trial_key
 
 KEYS = [*PANEL, "machine"]
 """Within which seconds are compared."""
@@ -31,13 +32,13 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     `num_disconnected` trials trained on labels alone. Speed-ups are null without a dense trial.
     """
     each = results.filter((pl.col("status") == "completed") & timed_alone()).select(
-        *PANEL, "curve", "density", "trial_id", "engine", "is_connected", *MACHINE,
+        *PANEL, "curve", "density", trial_key(), "engine", "is_connected", *MACHINE,
         (pl.col("train_seconds") / pl.col("epochs")).alias("seconds"),
     ).cache()  # fmt: skip
     group = [*PANEL, *MACHINE]
     dense = (
         each.filter(pl.col("density") == 1)
-        .unique([*PANEL, "trial_id"], keep="any")
+        .unique([*PANEL, "trial"], keep="any")
         .group_by(group)
         .agg(
             pl.col("seconds").median().alias("dense_epoch_seconds"),

@@ -15,6 +15,7 @@ from orchestrator.commands.care import compact, doctor
 from orchestrator.commands.consoles import err
 from orchestrator.commands.files import init, schema, show
 from orchestrator.commands.running import plan, resume, run
+from orchestrator.commands.tables import export, query
 from orchestrator.commands.trials import audit, trial
 from orchestrator.errors import BadInput
 
@@ -42,7 +43,7 @@ UNWRITABLE = (
 )
 """System errors that are about the place where results go."""
 
-for command in (plan, run, resume, status, report, trial, audit, compact, doctor, init, show, schema):
+for command in (plan, run, resume, status, report, query, export, trial, audit, compact, doctor, init, show, schema):
     app.command()(command)
 
 

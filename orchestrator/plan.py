@@ -8,21 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 import polars as pl
 
+from orchestrator.axis_values import AXES, axis_value
 from orchestrator.choice import MISSING, Choice
 from orchestrator.grid import ASKED, Grid
 from orchestrator.parts import PARTS, Parts
-from orchestrator.pruner_text import pruner_text
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
 from orchestrator.store.schema import POINTS
 from orchestrator.sweepfile import SweepFile
 from orchestrator.trials import Trials
-from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, TrialConfig
+from training.config import DatasetConfig, ModelConfig, TrialConfig
 
 KEPT = ("trial_id", *PARTS)
 """Columns of the grid that a planned trial is made of."""
@@ -111,24 +110,8 @@ def _count_axes(
 ) -> None:
     """Add a chunk's points to the counts by axis value, and its networks to those known."""
     columns = ["dataset", "model", "asked_pruner", "asked_levels", "density"]
-    for dataset, model, pruner, levels, density, count in (
-        chunk.group_by(columns, maintain_order=True).len().iter_rows()
-    ):
-        of = parts.of
-        networks[of["dataset"][dataset], of["model"][model]] = None
-        for axis, value in (
-            ("dataset", of["dataset"][dataset].name),
-            ("model", _named(of["model"][model].name, of["model"][model].options)),
-            ("pruner", _pruner_text(of["pruner"][pruner], of["levels"][levels])),
-            ("density", f"{of['density'][density]:f}"),
-        ):
-            axes.setdefault(axis, Counter())[value] += count
-
-
-@lru_cache(maxsize=4096)
-def _pruner_text(pruner: PrunerConfig, levels: LevelsConfig) -> str:
-    return pruner_text(asdict(pruner) | asdict(levels) | {"pruner": pruner.name, "pruner_options": pruner.options})
-
-
-def _named(name: str, options: str) -> str:
-    return name if options == "{}" else f"{name} {options}"
+    for row in chunk.group_by(columns, maintain_order=True).len().iter_rows(named=True):
+        networks[parts.of["dataset"][row["dataset"]], parts.of["model"][row["model"]]] = None
+        for axis, names in AXES.items():
+            value = axis_value(axis, parts, tuple(row[ASKED[name]] for name in names))
+            axes.setdefault(axis, Counter())[value] += row["len"]

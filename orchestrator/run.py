@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -25,6 +26,7 @@ from orchestrator.estimate import forecast, keep_forecast
 from orchestrator.leftovers import remove_old_runs, tidy
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import RunDisplay
+from orchestrator.run_state import RunState
 from orchestrator.saved_sweeps import save_sweep
 from orchestrator.schedule import Schedule, in_running_order
 from orchestrator.sizes import cost_model
@@ -69,6 +71,8 @@ class RunOptions:
     """Between checkpoints of a long trial."""
     data_root: str | None = None
     """The folder of data sets, absolute; None lets each node use its own default."""
+    print_json: Callable[[dict[str, Any]], None] | None = None
+    """Gets how the run goes as JSON-ready values, now and then; None: sentences on the console."""
     runner: str = RUNNER
     """What runs the trials of a cohort (`RunSettings.runner`)."""
 
@@ -151,7 +155,7 @@ def _run_once(
         use_gpus=options.device != "cpu",
     )
     try:
-        with RunDisplay(len(plan.to_run), console) as display:
+        with RunDisplay(RunState(trials, schedule.left), console, print_json=options.print_json) as display:
             return run_cohorts(schedule, cluster, display, run_id=run_id), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)

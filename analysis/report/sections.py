@@ -14,7 +14,9 @@ import polars as pl
 from analysis import (
     accuracy,
     collapse,
+    comparisons,
     cost,
+    crossings,
     curves,
     failures,
     findings,
@@ -30,6 +32,8 @@ from analysis import (
     stability,
 )
 from analysis.labels import PANEL
+from analysis.laws import joint, power, prediction
+from analysis.laws import points as law_points
 from analysis.report.formats import count, number, of_density, percent, points, ratio, sparsity
 from analysis.report.pivot import Pivot
 from analysis.report.section import Column, Figure, Property, Row, Section, Sheet, Table, Tables
@@ -41,6 +45,8 @@ TABLES: Mapping[str, Table] = {
     "shares": lambda store: collapse.shares(store.results),
     "collapse": lambda store: collapse.table(store.results),
     "layers": lambda store: layers.table(store.results, store.layers),
+    "comparisons": lambda store: comparisons.table(store.results),
+    "law_points": lambda store: law_points.table(store.results),
     "noise": lambda store: noise.table(store.results),
     "pareto": lambda store: pareto.table(store.results),
     "curves": lambda store: curves.for_page(store.results, store.epochs),
@@ -61,11 +67,20 @@ TABLES_OF_SEVERAL: Mapping[str, Table] = {"stores": origins.table, "store_differ
 
 DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {
     "pareto_front": lambda tables: pareto.front(tables["pareto"]),
+    "standings": lambda tables: comparisons.standings(tables["comparisons"].lazy()).collect(),
+    "crossings": lambda tables: crossings.table(tables["comparisons"]),
+    "power_points": lambda tables: power.fitted(tables["law_points"].lazy()).collect(),
+    "power": lambda tables: power.table(tables["law_points"].lazy()).collect(),
+    "joint": lambda tables: joint.table(tables["law_points"]),
+    "predictions": lambda tables: prediction.predictions(tables["law_points"]),
+    "prediction": lambda tables: prediction.table(tables["law_points"], tables["predictions"]),
 }
 """Tables computed from collected ones, in this order: fits, for example."""
 
 FINDINGS: tuple[Callable[[Tables], Iterable[str]], ...] = (
-    lambda tables: findings.sentences(tables["accuracy"], tables["shares"]),
+    lambda tables: findings.sentences(
+        *(tables[name] for name in ("accuracy", "shares", "comparisons", "crossings", "predictions"))
+    ),
 )
 """Sentences for the first screen, the most important first."""
 
@@ -85,6 +100,30 @@ def _interval(low: str, high: str, shown: Callable[[float], str]) -> Callable[[R
 
 def _at_sparsity(rows: pl.DataFrame) -> str:
     return f"at {next(iter(sparsity_texts(rows['density']).values()))} sparsity"
+
+
+def _family(row: Row) -> str:
+    return ", ".join(filter(None, [f"{row['family']} on {row['dataset_label']}", row["training_label"]]))
+
+
+def _crossed(row: Row) -> str:
+    return f"{of_density(row['interval_dense'])} to {of_density(row['interval_sparse'])}"
+
+
+def _not_in_law(row: Row) -> str:
+    parts = {
+        "on the dense plateau": row["num_dense_plateau"],
+        "on guessing's": row["num_guessing_plateau"],
+        "without an error": row["num_no_error"],
+        "trials collapsed": row["num_collapsed"],
+        "without a result": row["num_absent"],
+    }
+    return ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
+
+
+def _not_in_joint_law(row: Row) -> str:
+    parts = {"points unusable": row["num_unusable"], "trials collapsed": row["num_collapsed"]}
+    return ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
 
 
 def _what_failed(tables: Tables) -> Iterable[str]:
@@ -260,6 +299,39 @@ SECTIONS: tuple[Section, ...] = (
         "Maximal compression leaves one weight a layer: prunable weights / prunable layers.",
     ),
     Section(
+        name="comparisons",
+        heading="Who is ahead where",
+        intro="Of how many other pruners each is ahead in paired differences over seeds, after Holm's correction: "
+        "+2 −1 is ahead of two and behind one, an empty cell is told apart from none, a missing one shares fewer than "
+        "five seeds with any.",
+        figures=(
+            Figure(
+                of="standings",
+                name="comparisons",
+                by=tuple(PANEL),
+                panel=comparisons.panel,
+                plot=comparisons.plot,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="crossings",
+                title="Where two pruners change places",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("other_curve", "overtakes"),
+                    Column("density", "at", of_density, _crossed),
+                    Column("lead_before", "lead before", points, lambda row: f"at {of_density(row['density_before'])}"),
+                    Column("lead_after", "lead after", points, lambda row: f"at {of_density(row['density_after'])}"),
+                    Column("n", "pairs (n)", count),
+                ),
+            ),
+        ),
+        note="Differences seed by seed, Student's t, corrected over all comparisons of this sweep (Holm); collapsed "
+        "networks stay in, seeds of which one of the two has no result are dropped. Crossings: Fieller's 95 % interval "
+        "between two densities at which one curve, then the other is ahead.",
+    ),
+    Section(
         name="layers",
         heading="Where the weights go",
         intro="Weights kept in each layer at the sparsest point of the grid: the fuller the cell, the more is kept (in "
@@ -272,6 +344,100 @@ SECTIONS: tuple[Section, ...] = (
         intro="Final-epoch test accuracy in per cent, mean ± half of the 95 % interval. ○ at least one of these "
         "networks has collapsed. Trials that are not in the mean are named in the cell.",
         sheets=(Pivot(of="accuracy"),),
+    ),
+    Section(
+        name="laws",
+        heading="Laws of the error",
+        intro="Test error rises as a power of the weights removed, between the dense network's error and guessing's: "
+        "filled marks are fitted, hollow ones are on a plateau, collapsed networks are left out.",
+        figures=(
+            Figure(
+                of="power_points",
+                name="laws",
+                by=tuple(PANEL),
+                panel=power.panel,
+                plot=power.plot,
+                measured="law_error",
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="power",
+                title="Power laws: error = c · density^−γ",
+                measured="exponent",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("exponent", "exponent γ", number, _interval("exponent_low", "exponent_high", number)),
+                    Column("coefficient", "c (%)", percent),
+                    Column("rms_residual", "scatter (%)", percent),
+                    Column("largest_residual", "largest residual (%)", percent),
+                    Column("num_points", "points fitted", count, _not_in_law),
+                    Column("refused", "not fitted because"),
+                ),
+            ),
+            Sheet(
+                of="joint",
+                title="Joint laws over density, width and depth (Rosenfeld et al. 2021)",
+                measured="slope",
+                columns=(
+                    Column("curve", "pruner", detail=_family),
+                    Column("slope", "slope γ", number, _interval("slope_low", "slope_high", number)),
+                    Column("transition", "p", number, _interval("transition_low", "transition_high", number)),
+                    Column("plateau", "upper plateau (%)", percent, _interval("plateau_low", "plateau_high", percent)),
+                    Column(
+                        "width_exponent",
+                        "width ψ",
+                        number,
+                        _interval("width_exponent_low", "width_exponent_high", number),
+                    ),
+                    Column(
+                        "depth_exponent",
+                        "depth φ",
+                        number,
+                        _interval("depth_exponent_low", "depth_exponent_high", number),
+                    ),
+                    Column("mean_relative_error", "relative error, mean (%)", percent),
+                    Column("deviation_relative_error", "its deviation (%)", percent),
+                    Column("dense_misfit", "misfit when dense (%)", percent),
+                    Column("num_points", "points fitted", count, _not_in_joint_law),
+                    Column("refused", "not fitted because"),
+                ),
+            ),
+        ),
+        note="95 % intervals below the constants. Error: 1 − accuracy, mean over seeds. Methods and formulas: "
+        "docs/analysis.md.",
+    ),
+    Section(
+        name="prediction",
+        heading="A tenth of the sweep predicts the rest",
+        intro="The joint law fitted to a few points, drawn by rule, against every point that it was not fitted to, "
+        "with 95 % intervals.",
+        figures=(
+            Figure(
+                of="predictions",
+                name="prediction",
+                by=("dataset_label", "family", "training_label"),
+                panel=prediction.panel,
+                plot=prediction.plot,
+                note=prediction.drawn,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="prediction",
+                measured="num_predicted",
+                columns=(
+                    Column("curve", "pruner", detail=_family),
+                    Column("num_fitted", "fitted", count),
+                    Column("num_predicted", "predicted", count),
+                    Column("mean_relative_error", "relative error, mean (%)", percent),
+                    Column("deviation_relative_error", "its deviation (%)", percent),
+                    Column("largest_relative_error", "largest (%)", percent),
+                    Column("coverage", "inside the interval (%)", percent),
+                    Column("refused", "not predicted because"),
+                ),
+            ),
+        ),
     ),
     Section(
         name="noise",

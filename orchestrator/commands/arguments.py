@@ -17,6 +17,7 @@ ResultsDir = Annotated[
     str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+JsonProgress = Annotated[bool, typer.Option("--json", help="Say how it goes as JSON, an object a line.")]
 Slots = Annotated[int, typer.Option(min=1, help="Trials at a time on this machine. Default: its cores.")]
 Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or host:port. Default: one of our own.")]
 Device = Annotated[

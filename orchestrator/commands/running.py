@@ -18,6 +18,7 @@ from orchestrator.commands.arguments import (
     Device,
     Engine,
     GpusPerTrial,
+    JsonProgress,
     MaxAttempts,
     PricePerCpuHour,
     PricePerGpuHour,
@@ -27,7 +28,7 @@ from orchestrator.commands.arguments import (
     SweepPath,
     TimeLimit,
 )
-from orchestrator.commands.consoles import err, out, print_json
+from orchestrator.commands.consoles import err, out, print_json, print_json_line
 from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
 from training.config import CHECKPOINT_SECONDS
 
@@ -81,6 +82,7 @@ def run(
     time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
+    as_json: JsonProgress = False,
     changed: Changed = False,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
@@ -99,6 +101,7 @@ def run(
         time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
+        print_json=print_json_line if as_json else None,
         allow_changes=changed,
     )
     _run(file, store_of(results, file.sweep.name), options)
@@ -116,6 +119,7 @@ def resume(
     time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
+    as_json: JsonProgress = False,
     only: Annotated[
         Literal["failed", "missing"] | None, typer.Option(help="Run only the trials that failed, or were never run.")
     ] = None,
@@ -149,6 +153,7 @@ def resume(
         checkpoint_seconds=checkpoint_every,
         choice=choice,
         data_root=data_root_of(data_root, file),
+        print_json=print_json_line if as_json else None,
         allow_changes=changed,
     )
     _run(file, store, options)
@@ -160,10 +165,14 @@ def _run(file: Any, store: Any, options: Any) -> None:
 
     try:
         with naming_damaged_files(store):
-            outcome, left = run_sweep(file, store, options, out)
+            outcome, left = run_sweep(file, store, options, err if options.print_json else out)
     except StoreUnreachable as error:  # it answered when the command began
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
+    if options.print_json:
+        counts = {"completed": left.num_completed, "failed": left.num_failed, "trials": left.num_trials}
+        print_json_line({"event": "ended", "exit_code": int(outcome)} | counts)
+        raise typer.Exit(int(outcome))
     where = shlex.quote(store.location)
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
     if left.num_left_out:
