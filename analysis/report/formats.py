@@ -52,7 +52,7 @@ def ratio(value: float | None) -> str:
     """A compression ratio or another factor: three digits, or all digits of a large one."""
     if value is None:
         return UNKNOWN
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"  # 999.99... is 1,000, not 1e+03
 
 
 def number(value: float | None) -> str:

@@ -112,6 +112,8 @@ def _subtitle(counts: dict[str, int]) -> str:
     parts += [f"{counts[f'num_{name}']:,} {name}" for name in ("folded", "completed", "failed", "missing", "collapsed")]
     if counts["num_diverged"]:
         parts.append(f"{counts['num_diverged']:,} diverged")
+    if counts["num_kept_apart"]:
+        parts.append(f"{counts['num_kept_apart']:,} kept apart, answering no point")
     return " · ".join(parts)
 
 

@@ -3,6 +3,8 @@ import pytest
 
 from analysis import accuracy, select
 from analysis.palette import Palette
+from analysis.report.collected import collect
+from analysis.report.write import write_report
 from analysis.scan import scan
 from orchestrator.errors import BadInput
 
@@ -192,3 +194,36 @@ def test_an_axis_that_cannot_be_chosen_is_refused(axis, message):
     with pytest.raises(BadInput) as refused:
         select.hidden(axis)
     assert message in str(refused.value)
+
+
+def test_a_report_is_of_the_chosen_trials_and_says_so(builder):
+    for seed in range(2):
+        run(builder, 0.01, seed, 0.7, 0.9)
+        run(builder, 0.1, seed, 0.8, 0.625)
+    builder.both("failed", point={"lr": 0.1, "density": 0.01}, error=("ValueError", "no"))
+    builder.point("missing", lr=0.01, density=0.01)
+    root = builder.write()
+    collected = collect(root, select="lr")
+    assert collected.tables["accuracy"].filter(density=0.1).select("n", "mean_accuracy", "chosen").rows() == [
+        (2, 0.625, "lr 0.1")
+    ]
+    assert collected.tables["choices"]["chosen"].to_list() == ["lr 0.1", "lr 0.01"]
+    # how far the sweep is and what failed is said of all of it
+    assert (collected.counts["num_trials"], collected.counts["num_failed"], collected.counts["num_missing"]) == (
+        6,
+        1,
+        1,
+    )
+    assert collected.tables["failures"]["num_trials"].to_list() == [1]
+    assert any("whose lr was chosen by validation accuracy" in notice for notice in collected.notices)
+    page = write_report(root, select="lr")[0].read_text()
+    assert "Chosen on validation" in page
+    assert "n=2, lr 0.1" in page
+    assert "Chosen on validation" not in write_report(root)[0].read_text()
+
+
+def test_a_report_cannot_select_without_validation_accuracy(builder):
+    run(builder, 0.1, 0, None, 0.6)
+    run(builder, 0.01, 0, 0.7, 0.6)
+    with pytest.raises(BadInput, match="hold out images with `validation:`"):
+        write_report(builder.write(), select="lr")
