@@ -12,6 +12,7 @@ from typing import Literal
 import altair as alt
 import polars as pl
 
+from analysis.inline_data import inline
 from analysis.machine import MACHINE, machine
 from analysis.palette import Palette
 from analysis.trial_key import trial_key
@@ -133,7 +134,7 @@ def panel(
         alt.Chart()
         .mark_bar()
         .encode(
-            x=alt.X("value:Q", title="slot-hours"),
+            x=alt.X("value:Q", title="slot-hours", axis=alt.Axis(format="~g", tickCount=5)),
             y=alt.Y("curve:N", title=None, scale=alt.Scale(domain=curves), axis=alt.Axis(ticks=False, domain=False)),
             color=alt.Color(
                 "phase:N",
@@ -151,8 +152,9 @@ def panel(
             ],
         )
     )
-    data = alt.InlineData(values=shown.to_dicts())
-    return alt.LayerChart(data=data, layer=[bars], width=width, height=max(1, len(curves)) * ROW_PIXELS, title=title)
+    return alt.LayerChart(
+        data=inline(shown), layer=[bars], width=width, height=max(1, len(curves)) * ROW_PIXELS, title=title
+    )
 
 
 def _one_or(column: str, several: str) -> pl.Expr:

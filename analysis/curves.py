@@ -13,6 +13,7 @@ import altair as alt
 import polars as pl
 
 from analysis.accuracy import half_width, panel_title
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
@@ -207,7 +208,7 @@ def _layers(rows: pl.DataFrame, palette: Palette, *, legend: bool) -> alt.LayerC
 
 
 def _data(rows: pl.DataFrame) -> alt.InlineData:
-    """As CSV, a third of the size of rows with names. Bands end where no accuracy and no loss can be."""
+    """What the chart draws. Bands end where no accuracy and no loss can be."""
     texts = sparsity_texts(rows["density"])
     left_out = pl.sum_horizontal("num_not_finite", "num_ended", "num_diverged", "num_failed", "num_missing")
     numbers = {
@@ -222,9 +223,8 @@ def _data(rows: pl.DataFrame) -> alt.InlineData:
         "n",
         left_out.alias("out"),
         *(
-            pl.col(column).clip(0, 1 if column.endswith("accuracy") else None).round_sig_figs(4).alias(name)
+            pl.col(column).clip(0, 1 if column.endswith("accuracy") else None).alias(name)
             for name, column in numbers.items()
         ),
     )
-    parse: Any = dict.fromkeys(shown.columns[2:], "number") | {"curve": "string", "sparsity": "string"}
-    return alt.InlineData(values=shown.write_csv(), format=alt.CsvDataFormat(type="csv", parse=parse))
+    return inline(shown)

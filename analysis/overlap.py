@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from analysis.accuracy import half_width, panel_title
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.trial_key import TRIAL
@@ -171,8 +172,9 @@ def panel(
         text=alt.Text("mean_jaccard:Q", format=".2f"),
         color=alt.condition("datum.dark", alt.value("white"), alt.value("#1d2129")),
     )
-    data = alt.InlineData(values=shown.drop(PANEL).to_dicts())
-    return alt.LayerChart(data=data, layer=[cells, words], width=width, height=CELL_PIXELS * len(curves), title=title)
+    return alt.LayerChart(
+        data=inline(shown.drop(PANEL)), layer=[cells, words], width=width, height=CELL_PIXELS * len(curves), title=title
+    )
 
 
 def _compared(results: pl.LazyFrame, masks: pl.LazyFrame, most_seeds: int, most_bytes: int) -> pl.DataFrame:

@@ -18,6 +18,7 @@ import polars as pl
 
 from analysis.accuracy import PER_CENT, half_width, panel_title
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
@@ -206,8 +207,7 @@ def panel(
             alt.Tooltip("num_left_out:Q", title="not in the mean"),
         ],
     )
-    data = alt.InlineData(values=shown.drop(PANEL).to_dicts())
-    return alt.LayerChart(data=data, layer=[rule, marks], width=width, height=260, title=title)
+    return alt.LayerChart(data=inline(shown.drop(PANEL)), layer=[rule, marks], width=width, height=260, title=title)
 
 
 def _cells(trials: pl.LazyFrame) -> pl.LazyFrame:

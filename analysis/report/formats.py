@@ -56,8 +56,10 @@ def ratio(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits."""
-    return UNKNOWN if value is None else f"{value:.3g}".replace("-", "−")
+    """Three significant digits, or all digits of a large number."""
+    if value is None:
+        return UNKNOWN
+    return (f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}").replace("-", "−")
 
 
 def duration(seconds: float | None) -> str:

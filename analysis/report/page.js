@@ -206,6 +206,10 @@
     } catch { /* nothing is remembered */ }
   }
 
+  // a heading that is jumped to is not hidden below the bar of curves
+  const keys = document.querySelector(".keys");
+  if (keys) page.style.scrollPaddingTop = `${keys.offsetHeight + 16}px`;
+
   recall();
   show();
   draw();

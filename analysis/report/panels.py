@@ -85,26 +85,32 @@ def slim(spec: dict[str, Any]) -> dict[str, Any]:
     An accuracy is a ratio of thousands of images, and a mark is placed to a tenth of a pixel: six digits are more than
     either. The page's script makes {"names": [...], "rows": [[...]]} the objects that Vega-Lite expects.
     """
-    inline = list(_inline(spec))
-    rows = [data.pop("values") for data in inline]
+    places = list(_rows(spec))
+    rows = [holder.pop(name) for holder, name in places]
     named = set(re.findall(r"\w+", json.dumps(spec)))
-    for data, values in zip(inline, rows, strict=True):
+    for (holder, place), values in zip(places, rows, strict=True):
         names = [name for name in dict.fromkeys(name for row in values for name in row) if name in named]
-        data["values"] = {"names": names, "rows": [[_rounded(row.get(name)) for name in names] for row in values]}
+        holder[place] = {"names": names, "rows": [[_rounded(row.get(name)) for name in names] for row in values]}
     return spec
 
 
-def _inline(part: Any) -> Iterator[dict[str, Any]]:
-    """Every object that holds rows, wherever it is."""
-    if isinstance(part, dict):
-        if isinstance(part.get("values"), list) and all(isinstance(row, dict) for row in part["values"]):
-            yield part
-        else:
-            for inner in part.values():
-                yield from _inline(inner)
-    elif isinstance(part, list):
+def _rows(part: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Every object that holds rows of data, and under which name; Altair gathers them in "datasets" or leaves them."""
+    if isinstance(part, list):
         for inner in part:
-            yield from _inline(inner)
+            yield from _rows(inner)
+    elif isinstance(part, dict):
+        for name, inner in part.items():
+            if name == "datasets":
+                yield from ((inner, dataset) for dataset, values in inner.items() if _is_rows(values))
+            elif name == "values" and _is_rows(inner):
+                yield part, name
+            else:
+                yield from _rows(inner)
+
+
+def _is_rows(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(row, dict) for row in values)
 
 
 def _rounded(value: Any) -> Any:

@@ -39,7 +39,7 @@ from analysis import (
 from analysis.labels import PANEL
 from analysis.laws import joint, power, prediction
 from analysis.laws import points as law_points
-from analysis.report.formats import count, number, of_density, percent, points, ratio, sparsity
+from analysis.report.formats import count, duration, number, of_density, percent, points, ratio, sparsity
 from analysis.report.pivot import Pivot
 from analysis.report.section import Column, Figure, Property, Row, Section, Sheet, Table, Tables
 from analysis.sparsity import sparsity_texts
@@ -79,15 +79,23 @@ TABLES_OF_SEVERAL: Mapping[str, Table] = {"stores": origins.table, "store_differ
 OF_ALL_TRIALS = ("progress", "cost", "pace", "failures", "environment")
 """Tables of every trial of the grid also where settings are selected on validation; the others are of the selected."""
 
+
+def _is_fitted(name: str) -> Callable[[Tables], pl.DataFrame]:
+    return lambda tables: tables[name].filter(pl.col("refused").is_null())
+
+
 DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {
     "pareto_front": lambda tables: pareto.front(tables["pareto"]),
     "standings": lambda tables: comparisons.standings(tables["comparisons"].lazy()).collect(),
     "crossings": lambda tables: crossings.table(tables["comparisons"]),
     "power_points": lambda tables: power.fitted(tables["law_points"].lazy()).collect(),
     "power": lambda tables: power.table(tables["law_points"].lazy()).collect(),
+    "power_laws": _is_fitted("power"),
     "joint": lambda tables: joint.table(tables["law_points"]),
+    "joint_laws": _is_fitted("joint"),
     "predictions": lambda tables: prediction.predictions(tables["law_points"]),
     "prediction": lambda tables: prediction.table(tables["law_points"], tables["predictions"]),
+    "predicted_families": _is_fitted("prediction"),
     "round_laws": lambda tables: enough_rounds.laws(tables["least_rounds_seen"]),
     "least_rounds_fitted": lambda tables: enough_rounds.fitted(tables["least_rounds"], tables["round_laws"]),
 }
@@ -119,6 +127,10 @@ def _beyond_grid(value: float | None) -> str:
     return "beyond the grid" if value is None else ratio(value)
 
 
+def _hours(hours: float) -> str:
+    return duration(3600 * hours)
+
+
 def _named(curves: list[str]) -> str:
     return "; ".join(curves) if len(curves) <= 3 else f"{len(curves)} pruners"
 
@@ -140,20 +152,23 @@ def _crossed(row: Row) -> str:
     return f"{of_density(row['interval_dense'])} to {of_density(row['interval_sparse'])}"
 
 
-def _not_in_law(row: Row) -> str:
-    parts = {
-        "on the dense plateau": row["num_dense_plateau"],
-        "on guessing's": row["num_guessing_plateau"],
-        "without an error": row["num_no_error"],
-        "trials collapsed": row["num_collapsed"],
-        "without a result": row["num_absent"],
-    }
+def _left_out(row: Row) -> str:
+    parts = {"on plateaus": row["num_dense_plateau"] + row["num_guessing_plateau"], "no error": row["num_no_error"]}
     return ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
 
 
-def _not_in_joint_law(row: Row) -> str:
-    parts = {"points unusable": row["num_unusable"], "trials collapsed": row["num_collapsed"]}
-    return ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
+def _not_fitted(tables: Tables) -> Iterable[str]:
+    """Which laws there are none of, and why."""
+    for name, what, where in (("power", "power law", _panel), ("joint", "joint law", _family)):
+        refused = tables[name].drop_nulls("refused")
+        if 0 < refused.height < tables[name].height:
+            reasons = [f"{row['curve']}, {where(row)} ({row['refused']})" for row in refused.iter_rows(named=True)]
+            more = f"; and {len(reasons) - MOST_REASONS} more" if len(reasons) > MOST_REASONS else ""
+            yield f"No {what} for {'; '.join(reasons[:MOST_REASONS])}{more}."
+
+
+MOST_REASONS = 6
+"""In a sentence; the tables have all."""
 
 
 def _what_failed(tables: Tables) -> Iterable[str]:
@@ -474,7 +489,7 @@ SECTIONS: tuple[Section, ...] = (
         name="laws",
         heading="Laws of the error",
         intro="Test error rises as a power of the weights removed, between the dense network's error and guessing's: "
-        "filled marks are fitted, hollow ones are on a plateau, collapsed networks are left out.",
+        "filled marks are fitted, hollow ones lie on a plateau or are too few, collapsed networks are left out.",
         figures=(
             Figure(
                 of="power_points",
@@ -487,23 +502,22 @@ SECTIONS: tuple[Section, ...] = (
         ),
         sheets=(
             Sheet(
-                of="power",
+                of="power_laws",
                 title="Power laws: error = c · density^−γ",
-                measured="exponent",
                 columns=(
                     Column("curve", "pruner", detail=_panel),
                     Column("exponent", "exponent γ", number, _interval("exponent_low", "exponent_high", number)),
                     Column("coefficient", "c (%)", percent),
                     Column("rms_residual", "scatter (%)", percent),
                     Column("largest_residual", "largest residual (%)", percent),
-                    Column("num_points", "points fitted", count, _not_in_law),
-                    Column("refused", "not fitted because"),
+                    Column("num_points", "points fitted", count, _left_out),
+                    Column("num_collapsed", "trials collapsed", count),
+                    Column("num_absent", "without a result", count),
                 ),
             ),
             Sheet(
-                of="joint",
+                of="joint_laws",
                 title="Joint laws over density, width and depth (Rosenfeld et al. 2021)",
-                measured="slope",
                 columns=(
                     Column("curve", "pruner", detail=_family),
                     Column("slope", "slope γ", number, _interval("slope_low", "slope_high", number)),
@@ -524,11 +538,13 @@ SECTIONS: tuple[Section, ...] = (
                     Column("mean_relative_error", "relative error, mean (%)", percent),
                     Column("deviation_relative_error", "its deviation (%)", percent),
                     Column("dense_misfit", "misfit when dense (%)", percent),
-                    Column("num_points", "points fitted", count, _not_in_joint_law),
-                    Column("refused", "not fitted because"),
+                    Column("num_points", "points fitted", count),
+                    Column("num_unusable", "not usable", count),
+                    Column("num_collapsed", "trials collapsed", count),
                 ),
             ),
         ),
+        paragraphs=lambda tables: _not_fitted(tables) if tables["power_laws"].height else (),
         note="95 % intervals below the constants. Error: 1 − accuracy, mean over seeds. Methods and formulas: "
         "docs/analysis.md.",
     ),
@@ -549,8 +565,7 @@ SECTIONS: tuple[Section, ...] = (
         ),
         sheets=(
             Sheet(
-                of="prediction",
-                measured="num_predicted",
+                of="predicted_families",
                 columns=(
                     Column("curve", "pruner", detail=_family),
                     Column("num_fitted", "fitted", count),
@@ -559,7 +574,6 @@ SECTIONS: tuple[Section, ...] = (
                     Column("deviation_relative_error", "its deviation (%)", percent),
                     Column("largest_relative_error", "largest (%)", percent),
                     Column("coverage", "inside the interval (%)", percent),
-                    Column("refused", "not predicted because"),
                 ),
             ),
         ),
@@ -655,9 +669,9 @@ SECTIONS: tuple[Section, ...] = (
                 measured="num_trials",
                 columns=(
                     Column("value", "what", detail=lambda row: f"{row['axis']}, {row['machine']}"),
-                    Column("total_hours", "slot-hours", number),
+                    Column("total_hours", "slot time", _hours),
                     Column("share", "share (%)", percent),
-                    *(Column(f"{phase}_hours", phase, number) for phase in cost.PHASES),
+                    *(Column(f"{phase}_hours", phase, _hours) for phase in cost.PHASES),
                     Column("num_trials", "trials", count),
                     Column("num_untimed", "failed, untimed", count),
                 ),
@@ -669,7 +683,7 @@ SECTIONS: tuple[Section, ...] = (
                     Column("run_id", "run", detail=lambda row: row["machine"]),
                     Column("num_trials", "trials", count),
                     Column("num_failed", "failed", count),
-                    Column("wall_hours", "hours, first to last", number),
+                    Column("wall_hours", "first to last", _hours),
                     Column("trials_an_hour", "trials an hour", ratio),
                     Column("slots", "slots at work (mean)", number),
                 ),

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from decimal import Decimal
 
+import altair as alt
 import polars as pl
 import pytest
 
+from analysis.report import page as page_room
 from analysis.report.collected import collect
-from analysis.report.panels import MOST_PANELS
+from analysis.report.panels import MOST_PANELS, slim
 from analysis.report.watch import watch_report
 from analysis.report.write import write_report
 from analysis.settings import DEFAULTS
@@ -170,6 +172,26 @@ def test_many_panels_leave_the_page_small_and_say_what_is_left_out(builder):
     page = write_report(builder.write())[0]
     assert "5 more panels are left out here" in page.read_text()
     assert page.stat().st_size < 8_000_000
+
+
+def test_a_page_too_large_is_made_smaller_and_says_what_is_left_out(realistic, monkeypatch):
+    collected = collect(realistic)
+    whole = page_room.html(collected)
+    assert len(whole.encode()) < page_room.MOST_PAGE_BYTES == 8_000_000
+    assert "left out here" not in whole
+    monkeypatch.setattr(page_room, "MOST_PAGE_BYTES", len(whole.encode()))
+    smaller = page_room.html(collected)
+    assert len(smaller) < len(whole)
+    assert "1 more panel is left out here: prunesweep report --svg draws all." in smaller
+    assert 'id="accuracy-0"' in smaller
+    assert 'id="accuracy-1"' not in smaller
+
+
+def test_a_chart_carries_only_the_fields_it_names():
+    rows = [{"x": 1 / 3, "y": math.nan, "unused": "text"}, {"x": 2.0, "y": 1.0, "unused": "text"}]
+    chart = alt.Chart(alt.InlineData(values=rows)).mark_point().encode(x="x:Q", y="y:Q")
+    (carried,) = slim(chart.to_dict())["datasets"].values()
+    assert carried == {"names": ["x", "y"], "rows": [[0.333333, None], [2.0, 1.0]]}
 
 
 def test_settings_that_are_everywhere_the_default_fold_away(builder):

@@ -16,6 +16,7 @@ def test_progress_counts_each_trial_once(builder):
     builder.both("c", point={"seed": 2}, error=("ValueError", "no"))
     builder.both("d", point={"seed": 3}, final_test_loss=float("inf"))
     builder.point("e", seed=4)
+    builder.trial("of an older numerics version")
     assert progress.table(scan(builder.write())).collect().row(0, named=True) == {
         "num_points": 6,
         "num_trials": 5,
@@ -24,6 +25,7 @@ def test_progress_counts_each_trial_once(builder):
         "num_missing": 1,
         "num_diverged": 1,
         "num_collapsed": 1,
+        "num_kept_apart": 1,
         "num_folded": 1,
     }
 
