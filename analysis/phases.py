@@ -127,10 +127,16 @@ def diagram(
         collapsed_text=pl.format("{} of {}", "num_collapsed", "num_pruned"),
         absent=pl.col("num_diverged") + pl.col("num_failed") + pl.col("num_missing"),
     )
-    name = "measure" if measure == "measure" else f"'{measure}'"
+
+    def of_measure(kind: str) -> str:
+        """An expression for the level or text to show; it names every field that it can be, so that all are kept."""
+        if measure in MEASURES:
+            return f"datum.{measure}_{kind}"
+        return " : ".join([f"{measure} === '{one}' ? datum.{one}_{kind}" for one in MEASURES] + ["null"])
+
     base: Any = (
         alt.Chart(alt.InlineData(values=shown.to_dicts()))
-        .transform_calculate(level=f"datum[{name} + '_level']", text=f"datum[{name} + '_text']")
+        .transform_calculate(level=of_measure("level"), text=of_measure("text"))
         .encode(
             x=alt.X(
                 "sparsity_text:O",
