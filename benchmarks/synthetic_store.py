@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from orchestrator.store.layout import Store
 from orchestrator.store.schema import TABLES
@@ -40,6 +41,8 @@ PRUNABLE = {"resnet20": 270_000, "resnet32": 464_000, "resnet56": 853_000}
 """Prunable weights at width factor 1, rounded."""
 BEST_RATE = 0.1
 SEED_NOISE = 0.004
+ROWS_PER_GROUP = 2**16
+"""Of a file: as compaction writes them."""
 MULTI_ROUND_EVERY = 20
 """In a large store only every so many seeds have rows in `rounds`: 100 rounds a trial would outgrow the epochs."""
 
@@ -126,9 +129,15 @@ def write_store(
         points.append(trials.points())
         for name, table in trials.tables(num_epochs, num_layers, rounds_every):
             if table.num_rows:
-                store.publish_table(table, name, f"synthetic-{number:06}.parquet")
-    store.publish_table(pa.concat_tables(points), "points", "synthetic.parquet")
+                _publish(store, table, name, f"synthetic-{number:06}.parquet")
+    _publish(store, pa.concat_tables(points), "points", "synthetic.parquet")
     return grid
+
+
+def _publish(store: Store, table: pa.Table, *parts: str) -> None:
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content, compression="zstd", row_group_size=ROWS_PER_GROUP)
+    store.publish_bytes(content.getvalue(), *parts)
 
 
 class _Trials:

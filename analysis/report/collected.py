@@ -1,11 +1,9 @@
-"""The edge where the report's lazy tables become rows: all of them together, once."""
+"""The edge where the report's lazy tables become rows, all from one copy of the results in memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import polars as pl
 
 from analysis.palette import Palette
 from analysis.report.section import Tables
@@ -30,11 +28,9 @@ class Collected:
 def collect(location: str | Path) -> Collected:
     """Collect every table of the report. Raises ValueError where there are no results yet."""
     store = scan(location).gathered()
-    names, *frames = pl.collect_all(
-        [sweep_names(location), *(table(store) for table in TABLES.values())],
-        engine="streaming",  # child tables need not fit into memory
-    )
-    tables = dict(zip(TABLES, frames, strict=True))
+    # one after the other, in pieces: together they would take half a GB more at a million trials, and no less time
+    tables = {name: table(store).collect(engine="streaming") for name, table in TABLES.items()}
+    names = sweep_names(location).collect()
     counts = tables["progress"].row(0, named=True)
     if counts["num_completed"] + counts["num_failed"] == 0:
         raise ValueError(f"{location} holds no results yet; run `prunesweep run SWEEP` first")
