@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test faults lint bench docs clean
 
 demo: .venv/installed  ## the main job on real data: a sweep of 430 trials, ending in a report
 	$(BIN)/prunesweep run sweeps/quickstart.yaml
@@ -14,6 +14,9 @@ demo: .venv/installed  ## the main job on real data: a sweep of 430 trials, endi
 
 test: .venv/installed  ## the whole suite
 	$(BIN)/python -m pytest
+
+faults: .venv/installed  ## processes killed, nodes lost, disks filled: results as if nothing had happened
+	$(BIN)/python -m pytest -m faults -W "ignore::ResourceWarning" tests/faults
 
 lint: .venv/installed  ## format, lint, types, import directions
 	$(BIN)/ruff format --check .

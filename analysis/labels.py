@@ -180,3 +180,8 @@ def _options(column: str) -> pl.Expr:
         .str.replace_all(",", ", ", literal=True)
     )
     return pl.when(pl.col(column) == "{}").then(pl.lit("default options")).otherwise(words)
+
+
+def without_rounds(curve: pl.Expr) -> pl.Expr:
+    """A curve's label less its number of rounds, which stands right behind the pruner where it is said at all."""
+    return curve.str.replace("^([^,]+), [0-9]+ rounds?(,| ·|$)", "${1}${2}")

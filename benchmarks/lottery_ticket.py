@@ -31,7 +31,7 @@ from analysis.scan import scan
 from analysis.sparsity import sparsity_texts
 from orchestrator.cohort import Cohort, CohortRunner, RunSettings, publish_run
 from orchestrator.plan import make_plan
-from orchestrator.run import save_sweep
+from orchestrator.saved_sweeps import save_sweep
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep, read_sweep_file

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from orchestrator.store.compact import ROWS_PER_GROUP
+from orchestrator.store.files import publish_rows
 from orchestrator.store.layout import Store
 from orchestrator.store.schema import TABLES
 
@@ -41,8 +42,8 @@ PRUNABLE = {"resnet20": 270_000, "resnet32": 464_000, "resnet56": 853_000}
 """Prunable weights at width factor 1, rounded."""
 BEST_RATE = 0.1
 SEED_NOISE = 0.004
-ROWS_PER_GROUP = 2**16
-"""Of a file: as compaction writes them."""
+POSITIONS = 150
+"""That each weight is applied at: about the mean of a ResNet-20 on 32 x 32."""
 MULTI_ROUND_EVERY = 20
 """In a large store only every so many seeds have rows in `rounds`: 100 rounds a trial would outgrow the epochs."""
 
@@ -129,15 +130,9 @@ def write_store(
         points.append(trials.points())
         for name, table in trials.tables(num_epochs, num_layers, rounds_every):
             if table.num_rows:
-                _publish(store, table, name, f"synthetic-{number:06}.parquet")
-    _publish(store, pa.concat_tables(points), "points", "synthetic.parquet")
+                publish_rows(store, table, name, f"synthetic-{number:06}", rows_per_group=ROWS_PER_GROUP)
+    store.publish_tables(TABLES["points"], points, "points", "synthetic.parquet")
     return grid
-
-
-def _publish(store: Store, table: pa.Table, *parts: str) -> None:
-    content = pa.BufferOutputStream()
-    pq.write_table(table, content, compression="zstd", row_group_size=ROWS_PER_GROUP)
-    store.publish_bytes(content.getvalue(), *parts)
 
 
 class _Trials:
@@ -322,6 +317,8 @@ class _Trials:
                 "effective_density": measured(live / prunable),
                 "collapsed_layers": measured(collapsed * (1 + self.index[rows] % 3)),
                 "is_connected": measured(~collapsed | (self.index[rows] % 5 == 0)),
+                "dense_macs": measured(POSITIONS * prunable),
+                "live_macs": measured(POSITIONS * live),
                 "final_train_loss": measured(np.where(diverged, np.nan, 2 * (1 - accuracy))),
                 "final_validation_accuracy": measured(validation),
                 "final_test_loss": measured(loss),
@@ -401,6 +398,7 @@ class _Trials:
             "initial_score_sum": pa.array(1.5 * score, mask=unscored),
             "unit_conservation_error": pa.array(0.01 * score, mask=unscored),
             "is_layer": _same(True, len(parent)),
+            "positions": _same(POSITIONS, len(parent)),
         }
         return _table("layers", columns, len(parent))
 

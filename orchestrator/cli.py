@@ -11,6 +11,7 @@ import sys
 import typer
 
 from orchestrator.commands.answers import report, status
+from orchestrator.commands.care import compact, doctor
 from orchestrator.commands.consoles import err
 from orchestrator.commands.files import init, schema, show
 from orchestrator.commands.running import plan, resume, run
@@ -42,7 +43,7 @@ UNWRITABLE = (
 )
 """System errors that are about the place where results go."""
 
-for command in (plan, run, resume, status, report, query, export, trial, audit, init, show, schema):
+for command in (plan, run, resume, status, report, query, export, trial, audit, compact, doctor, init, show, schema):
     app.command()(command)
 
 

@@ -1,36 +1,30 @@
-"""What is left to run: the points of a sweep, folded into trials, minus what the store holds."""
+"""What is left to run: the points of a sweep, folded into trials, minus what the store holds.
+
+Columns, not objects (`grid.py`, `trials.py`): a million points against a million committed trials take seconds and
+less memory than torch (`python -m benchmarks.planning`).
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field
 
 import polars as pl
-import pyarrow as pa
 
-from orchestrator.expand import expand
-from orchestrator.identity import fold, trial_id
-from orchestrator.pruner_text import pruner_text
-from orchestrator.sources import UserCode
+from orchestrator.axis_values import AXES, axis_value
+from orchestrator.choice import MISSING, Choice
+from orchestrator.grid import ASKED, Grid
+from orchestrator.parts import PARTS, Parts
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
-from orchestrator.store.rows import config_columns
 from orchestrator.store.schema import POINTS
 from orchestrator.sweepfile import SweepFile
-from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, TrialConfig
+from orchestrator.trials import Trials
+from training.config import DatasetConfig, ModelConfig, TrialConfig
 
-POINTS_PER_BATCH = 50_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedTrial:
-    """A trial to run, and which attempt at it this would be."""
-
-    trial_id: str
-    attempt: int
-    config: TrialConfig
+KEPT = ("trial_id", *PARTS)
+"""Columns of the grid that a planned trial is made of."""
 
 
 @dataclass(kw_only=True)
@@ -47,76 +41,77 @@ class Plan:
     """Points by axis value, for the axes a sweep file names."""
     networks: dict[tuple[DatasetConfig, ModelConfig], None] = field(default_factory=dict)
     """Every data set and model that meet in the grid, in its order."""
-    to_run: list[PlannedTrial] = field(default_factory=list)
+    to_run: Trials
+    num_left_out: int = 0
+    """Missing and not chosen by this plan."""
+    ids: pl.Series
+    """Of the grid's trials."""
+    sources: frozenset[str]
+    """Hashes of the user's own code in the grid."""
 
     @property
     def num_trials(self) -> int:
         """Distinct trials of the grid."""
-        return self.num_completed + self.num_failed + len(self.to_run)
+        return self.num_completed + self.num_failed + self.num_left_out + len(self.to_run)
 
 
-def make_plan(file: SweepFile, store: Store, *, retry_failed: bool = False) -> Plan:
-    """Fold the grid and subtract what is done. Failed trials count as done unless `retry_failed`."""
-    known = _known(store)
-    plan = Plan()
-    seen: set[str] = set()
-    for asked, config, reason, identity in points(file):
-        plan.num_points += 1
-        plan.networks[asked.dataset, asked.model] = None
-        for axis, value in _axis_values(asked):
-            plan.axes.setdefault(axis, Counter())[value] += 1
-        if identity in seen:
-            plan.folded[reason or "listed more than once"] += 1
-            continue
-        seen.add(identity)
-        status, attempt = known.get(identity, ("missing", 0))
-        if status == "completed":
-            plan.num_completed += 1
-        elif status == "failed" and not retry_failed:
-            plan.num_failed += 1
-        else:
-            plan.to_run.append(PlannedTrial(trial_id=identity, attempt=attempt + 1, config=config))
-    return plan
+def make_plan(file: SweepFile, store: Store, *, choice: Choice = MISSING) -> Plan:
+    """Fold the grid and subtract what is done or not chosen. By default failed trials are not."""
+    grid = Grid(file)
+    axes: dict[str, Counter[str]] = {}
+    networks: dict[tuple[DatasetConfig, ModelConfig], None] = {}
+    found = []
+    for chunk in grid.chunks():
+        _count_axes(chunk, grid.parts, axes, networks)
+        found.append(chunk.select(*KEPT, "reason"))
+    points = pl.concat(found).with_columns(is_first=pl.col("trial_id").is_first_distinct())
+    shared = points.filter(~pl.col("is_first")).group_by("reason", maintain_order=True).len()
+    folded = Counter({grid.reasons[reason] or "listed more than once": count for reason, count in shared.iter_rows()})
+    known = choice.known(scan_trials(store))
+    trials = points.filter("is_first").select(KEPT).join(known, on="trial_id", how="left", maintain_order="left")
+    status = trials["status"].fill_null("missing")
+    to_run = status.is_in(choice.run_statuses)
+    return Plan(
+        num_points=points.height,
+        num_completed=int((status == "completed").sum()),
+        num_failed=int((status == "failed").sum()),
+        num_left_out=int(((status == "missing") & ~to_run).sum()),
+        folded=folded,
+        axes=axes,
+        networks=networks,
+        to_run=Trials(
+            trials.filter(to_run).with_columns(attempt=pl.col("attempt").fill_null(0) + 1).drop("status"),
+            grid.parts,
+        ),
+        ids=trials["trial_id"],
+        sources=frozenset(part.source_hash for name in ("dataset", "model", "pruner") for part in grid.parts.of[name]),
+    )
 
 
 def points(file: SweepFile) -> Iterator[tuple[TrialConfig, TrialConfig, str, str]]:
     """(as asked, folded, why folded, trial id) of every point of the grid, in order."""
-    for asked in expand(file.sweep, UserCode(file.folder)):
-        config, reason = fold(asked)
-        yield asked, config, reason, trial_id(config)
+    grid = Grid(file)
+    for chunk in grid.chunks():
+        for row in chunk.iter_rows(named=True):
+            asked = grid.parts.config({name: row[column] for name, column in ASKED.items()})
+            yield asked, grid.parts.config(row), grid.reasons[row["reason"]], row["trial_id"]
 
 
 def publish_points(file: SweepFile, store: Store) -> None:
     """Write the sweep's grid to the store, in place of the grid that an earlier version of its file or code had."""
-    common = {"sweep": file.sweep.name, "sweep_hash": file.hash}
-    batches: list[pa.Table] = []
-    rows = []
-    for asked, _, _, identity in points(file):
-        rows.append(common | {"trial_id": identity} | config_columns(asked))
-        if len(rows) == POINTS_PER_BATCH:
-            batches.append(pa.Table.from_pylist(rows, schema=POINTS))
-            rows = []
-    batches.append(pa.Table.from_pylist(rows, schema=POINTS))
-    store.publish_table(pa.concat_tables(batches), "points", f"{file.sweep.name}.parquet")
+    store.publish_tables(POINTS, Grid(file).points(), "points", f"{file.sweep.name}.parquet")
 
 
-def _known(store: Store) -> dict[str, tuple[str, int]]:
-    """Status and attempts so far of every trial in the store."""
-    frame = scan_trials(store).select("trial_id", "status", pl.col("attempt")).collect()
-    return {identity: (status, attempt) for identity, status, attempt in frame.iter_rows()}
-
-
-def _axis_values(config: TrialConfig) -> Iterator[tuple[str, str]]:
-    yield "dataset", config.dataset.name
-    yield "model", _named(config.model.name, config.model.options)
-    yield "pruner", _pruner_text(config.pruner, config.levels)
-    yield "density", f"{config.density:f}"
-
-
-@lru_cache(maxsize=4096)
-def _pruner_text(pruner: PrunerConfig, levels: LevelsConfig) -> str:
-    return pruner_text(asdict(pruner) | asdict(levels) | {"pruner": pruner.name, "pruner_options": pruner.options})
-
-
-def _named(name: str, options: str) -> str:
-    return name if options == "{}" else f"{name} {options}"
+def _count_axes(
+    chunk: pl.DataFrame,
+    parts: Parts,
+    axes: dict[str, Counter[str]],
+    networks: dict[tuple[DatasetConfig, ModelConfig], None],
+) -> None:
+    """Add a chunk's points to the counts by axis value, and its networks to those known."""
+    columns = ["dataset", "model", "asked_pruner", "asked_levels", "density"]
+    for row in chunk.group_by(columns, maintain_order=True).len().iter_rows(named=True):
+        networks[parts.of["dataset"][row["dataset"]], parts.of["model"][row["model"]]] = None
+        for axis, names in AXES.items():
+            value = axis_value(axis, parts, tuple(row[ASKED[name]] for name in names))
+            axes.setdefault(axis, Counter())[value] += row["len"]

@@ -1,4 +1,4 @@
-"""What the trials of a cohort share: device, data set, first-round scores, which units belong together.
+"""What the trials of a cohort share: device, data set, first-round scores, what is known of the network's structure.
 
 Sharing has this one home. Everything in it is a pure function of configurations, so a trial gives the same bits
 with a context of its own as in the middle of a cohort.
@@ -6,6 +6,7 @@ with a context of its own as in the middle of a cohort.
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from decimal import Decimal
 
@@ -27,8 +28,10 @@ from training.config import CHECKPOINT_SECONDS, DatasetConfig, PrunerConfig, Tri
 from training.datasets.contract import Dataset
 from training.datasets.holdout import hold_out
 from training.device import ExecutionClass, prepare_device
+from training.gpu_turns import GpuTurns
 from training.known_prunings import KnownPrunings
 from training.levels import round_schedule
+from training.macs import weight_positions
 from training.seeds import generator
 from training.small_dense import small_dense
 from training.snapshots import Snapshots
@@ -54,11 +57,22 @@ class CohortContext:
         self.save_masks = save_masks
         self._data_root = data_root
         self.device, self.execution = prepare_device(device, engine)
+        self.gpu_turns = GpuTurns.of(self.device)
         self.known_prunings = KnownPrunings()
         self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
         self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None
+        self._positions: tuple[tuple[object, ...], dict[str, int]] | None = None
+
+    def free_memory(self) -> None:
+        """Let go of everything that trials share; what is needed again is computed again, to the same bits."""
+        self.known_prunings = KnownPrunings()
+        self.snapshots.free_memory()
+        self._dataset = self._first_scores = self._groups = self._positions = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def settle(self) -> None:
         """Undo what an earlier trial's code may have done to the process: the class says how many threads compute."""
@@ -135,6 +149,23 @@ class CohortContext:
             return unit_groups(model, self.dataset(config.dataset).input_shape)
         except Exception:  # a user's network may do anything when probed; a diagnostic must not cost it the trial
             return None
+
+    def weight_positions(self, config: TrialConfig, model: nn.Module) -> dict[str, int]:
+        """`training.macs.weight_positions`, by weight; empty for a network that cannot be run to count them.
+
+        They are a function of the shapes alone: counted once for all trials of a network.
+        """
+        width = config.density if config.pruner.builds_smaller else None
+        key = (config.dataset, config.model, width)
+        if self._positions is None or self._positions[0] != key:
+            self._positions = (key, self._counted_positions(config, model))
+        return self._positions[1]
+
+    def _counted_positions(self, config: TrialConfig, model: nn.Module) -> dict[str, int]:
+        try:
+            return weight_positions(model, self.dataset(config.dataset).input_shape)
+        except Exception:  # as above: a user's network, and a number beside the result
+            return {}
 
     def _prune_set(self, config: TrialConfig) -> PruneSet:
         """Every pruner of one seed sees these same examples. Raises ValueError where there are not as many."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any
 
@@ -16,13 +16,18 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from analysis.findings import spoken
 from analysis.palette import SHAPES, Palette
 from analysis.report.collected import Collected
 from analysis.report.panels import Panel, panels_of
-from analysis.report.section import VEGALITE, Figure, Grid, Property, Section, Tables
+from analysis.report.section import NOTHING, VEGALITE, Figure, Grid, Property, Section, Tables
 from analysis.report.sections import FINDINGS, SECTIONS
 
 BUNDLE_EXPORTS = "window.vegaEmbed = vegaEmbed;"
+MOST_GRIDS = 12
+"""Tables of one section: a pivot has one a panel."""
+MOST_BYTES = 4_000_000
+"""Of all charts together: beside the script that draws them (1 MB) and the tables, the page stays below 8 MB."""
 MOST_SENTENCES = 8
 """Of findings: beyond that, the charts and tables are easier to read."""
 
@@ -43,20 +48,24 @@ class Content:
     section: Section
     figures: list[Drawn]
     grids: list[Grid]
+    num_grids_left_out: int
     paragraphs: list[str]
     properties: list[Property]
 
 
-def html(collected: Collected) -> str:
-    """The page."""
+def html(collected: Collected, *, reload_seconds: float = 0) -> str:
+    """The page. With `reload_seconds` it loads itself again so often, and stays as it was."""
     tables, palette = collected.tables, collected.palette
-    contents = [one for section in SECTIONS if (one := _content(section, tables, palette))]
+    contents = _small([one for section in SECTIONS if (one := _content(section, tables, palette))])
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["unbroken"] = _unbroken
+    environment.filters["swatched"] = lambda text: _swatched(text, palette)
     environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["numbers"] = lambda curves: " ".join(str(palette.curves.index(curve)) for curve in curves)
+    environment.filters["numbers"] = lambda curves: " ".join(
+        str(palette.curves.index(curve)) for curve in curves if curve in palette.curves
+    )
     figures = [
         {"id": panel.anchor, "spec": panel.spec} for one in contents for drawn in one.figures for panel in drawn.panels
     ]
@@ -65,29 +74,52 @@ def html(collected: Collected) -> str:
         counts=collected.counts,
         subtitle=_subtitle(collected.counts),
         findings=[sentence for find in FINDINGS for sentence in find(tables)][:MOST_SENTENCES],
+        notices=collected.notices,
+        reload_seconds=reload_seconds,
         contents=contents,
+        figures=figures,
         keys=_keys(palette),
         style=Markup(_text("page.css")),
         script=Markup(_text("page.js")),
         bundle=Markup(
             vl_convert.javascript_bundle(BUNDLE_EXPORTS, vl_version=VEGALITE).replace("</script", "<\\/script")
         ),
-        data=Markup(_script_json({"curves": palette.curves, "figures": figures})),
+        data=Markup(_script_json({"curves": palette.curves, "figures": figures, "reload_seconds": reload_seconds})),
     )
 
 
 def _content(section: Section, tables: Tables, palette: Palette) -> Content | None:
     """What a section has to say; None for nothing."""
     figures = [Drawn(figure=one, panels=p, num_left_out=n) for one in section.figures
-               for p, n in [panels_of(one, tables[one.of], palette)] if p]  # fmt: skip
+               for p, n in [panels_of(one, tables.get(one.of, NOTHING), palette)] if p]  # fmt: skip
+    grids = [grid for sheet in section.sheets for grid in sheet.grids(tables, palette)]
     content = Content(
         section=section,
         figures=figures,
-        grids=[grid for sheet in section.sheets for grid in sheet.grids(tables, palette)],
+        grids=grids[:MOST_GRIDS],
+        num_grids_left_out=max(0, len(grids) - MOST_GRIDS),
         paragraphs=list(section.paragraphs(tables)),
         properties=list(section.properties(tables)),
     )
     return content if figures or content.grids or content.paragraphs or content.properties else None
+
+
+def _small(contents: list[Content]) -> list[Content]:
+    """The same without the panels for which the page has no room: first the last of each figure."""
+    drawn = [one for content in contents for one in content.figures]
+    every = [(number, place) for place, one in enumerate(drawn) for number in range(len(one.panels))]
+    kept = [0] * len(drawn)
+    num_bytes = 0
+    for number, place in sorted(every):
+        num_bytes += len(_script_json(drawn[place].panels[number].spec))
+        if num_bytes > MOST_BYTES:
+            break
+        kept[place] += 1
+    smaller = iter(
+        replace(one, panels=one.panels[:most], num_left_out=one.num_left_out + len(one.panels) - most)
+        for one, most in zip(drawn, kept, strict=True)
+    )
+    return [replace(content, figures=[next(smaller) for _ in content.figures]) for content in contents]
 
 
 SYMBOLS = {
@@ -125,6 +157,26 @@ def _subtitle(counts: dict[str, int]) -> str:
     if counts["num_diverged"]:
         parts.append(f"{counts['num_diverged']:,} diverged")
     return " · ".join(parts)
+
+
+def _swatched(sentence: str, palette: Palette) -> Markup:
+    """A sentence as HTML in which the name of every curve has its colour."""
+    colours = {
+        text: palette.colour(curve)
+        for curve in palette.curves
+        for name in (curve, spoken(curve))
+        for text in (name, _unbroken(name))
+    }
+    longest_first = sorted(filter(None, colours), key=len, reverse=True)
+    if not longest_first:
+        return Markup("{}").format(sentence)
+    names = "|".join(map(re.escape, longest_first))
+    pieces = re.split(rf"(?<![\w-])({names})(?![\w-])", sentence)
+    swatch = Markup('<span class="swatch" style="--colour: {}">{}</span>')
+    # every second piece is a name
+    return Markup("").join(
+        swatch.format(colours[piece], piece) if number % 2 else piece for number, piece in enumerate(pieces)
+    )
 
 
 def _unbroken(sentence: str) -> str:

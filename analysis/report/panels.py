@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +16,8 @@ from analysis.accuracy import paper
 from analysis.palette import Palette
 from analysis.report.section import Figure
 
+AXIS_PIXELS = 52
+"""What an axis with its title adds to the height of a chart."""
 MOST_PANELS = 12
 """Of one figure on the page: more would neither be looked at nor leave the page small."""
 
@@ -26,6 +32,8 @@ class Panel:
     curves: tuple[str, ...]
     """Hidden with any of these: a panel about one pruner."""
     spec: dict[str, Any]
+    height: int
+    """In pixels, kept free until it is drawn; 0 where it is not known."""
 
 
 def panels_of(figure: Figure, table: pl.DataFrame, palette: Palette) -> tuple[list[Panel], int]:
@@ -34,16 +42,19 @@ def panels_of(figure: Figure, table: pl.DataFrame, palette: Palette) -> tuple[li
         return [], 0
     groups = table.partition_by(figure.by, as_dict=True, maintain_order=True) if figure.by else {(): table}
     shown = {key: rows for key, rows in groups.items() if is_measured(figure, rows)}
-    panels = [
-        Panel(
+    panels = []
+    for number, (key, rows) in enumerate(list(shown.items())[:MOST_PANELS]):
+        spec = slim(_toggled(figure.panel(rows, palette)).to_dict())
+        height = spec.get("height")
+        panel = Panel(
             anchor=f"{figure.anchor}-{number}",
             title=title(figure.by, key),
             note=figure.note(rows),
             curves=tuple(value for name, value in zip(figure.by, key, strict=True) if name in ("curve", "other_curve")),
-            spec=_toggled(figure.panel(rows, palette)).to_dict(),
+            spec=spec,
+            height=height + AXIS_PIXELS if isinstance(height, int) else 0,
         )
-        for number, (key, rows) in enumerate(list(shown.items())[:MOST_PANELS])
-    ]
+        panels.append(panel)
     return panels, len(shown) - len(panels)
 
 
@@ -66,3 +77,37 @@ def _toggled(chart: alt.Chart | alt.LayerChart) -> alt.Chart | alt.LayerChart:
         "indexof(hidden, datum.curve) < 0 && indexof(hidden, datum.other_curve) < 0"
     ).add_params(alt.param(name="hidden", value=[]), paper())
     return shown
+
+
+def slim(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same chart with less to carry: of its rows only the fields it names, of numbers six digits, names once.
+
+    An accuracy is a ratio of thousands of images, and a mark is placed to a tenth of a pixel: six digits are more than
+    either. The page's script makes {"names": [...], "rows": [[...]]} the objects that Vega-Lite expects.
+    """
+    inline = list(_inline(spec))
+    rows = [data.pop("values") for data in inline]
+    named = set(re.findall(r"\w+", json.dumps(spec)))
+    for data, values in zip(inline, rows, strict=True):
+        names = [name for name in dict.fromkeys(name for row in values for name in row) if name in named]
+        data["values"] = {"names": names, "rows": [[_rounded(row.get(name)) for name in names] for row in values]}
+    return spec
+
+
+def _inline(part: Any) -> Iterator[dict[str, Any]]:
+    """Every object that holds rows, wherever it is."""
+    if isinstance(part, dict):
+        if isinstance(part.get("values"), list) and all(isinstance(row, dict) for row in part["values"]):
+            yield part
+        else:
+            for inner in part.values():
+                yield from _inline(inner)
+    elif isinstance(part, list):
+        for inner in part:
+            yield from _inline(inner)
+
+
+def _rounded(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None  # JSON has no NaN: such a mark is not drawn

@@ -23,7 +23,8 @@ VEGALITE = "6.4"
 Row = Mapping[str, Any]
 Table = Callable[[Trials], pl.LazyFrame]
 Tables = Mapping[str, pl.DataFrame]
-"""Collected tables by name."""
+"""Collected tables by name. One that is not there is empty: some are only of several stores, or of a reference."""
+NOTHING = pl.DataFrame()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +134,7 @@ class Sheet:
 
     def grids(self, tables: Tables, palette: Palette) -> list[Grid]:
         """One grid, none for an empty table."""
-        rows = tables[self.of]
+        rows = tables.get(self.of, NOTHING)
         if rows.is_empty() or (self.measured and not rows[self.measured].sum() > 0):
             return []
         schema = rows.schema

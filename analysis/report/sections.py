@@ -11,8 +11,35 @@ from collections.abc import Callable, Iterable, Mapping
 
 import polars as pl
 
-from analysis import accuracy, collapse, failures, findings, layers, noise, progress, settings
-from analysis.report.formats import count, percent, ratio, sparsity
+from analysis import (
+    accuracy,
+    collapse,
+    comparisons,
+    cost,
+    critical,
+    crossings,
+    curves,
+    effective,
+    enough_rounds,
+    failures,
+    findings,
+    first_empty,
+    layers,
+    noise,
+    origins,
+    overlap,
+    pareto,
+    phases,
+    progress,
+    reference,
+    settings,
+    speedup,
+    stability,
+)
+from analysis.labels import PANEL
+from analysis.laws import joint, power, prediction
+from analysis.laws import points as law_points
+from analysis.report.formats import count, number, of_density, percent, points, ratio, sparsity
 from analysis.report.pivot import Pivot
 from analysis.report.section import Column, Figure, Property, Row, Section, Sheet, Table, Tables
 from analysis.sparsity import sparsity_texts
@@ -22,19 +49,54 @@ TABLES: Mapping[str, Table] = {
     "accuracy": lambda store: accuracy.table(store.results),
     "shares": lambda store: collapse.shares(store.results),
     "collapse": lambda store: collapse.table(store.results),
+    "critical": lambda store: critical.table(store.results),
+    "first_empty": lambda store: first_empty.table(store.results, store.layers),
+    "effective": lambda store: effective.table(store.results),
+    "phases": lambda store: phases.table(store.results, store.rounds),
+    "least_rounds": lambda store: enough_rounds.table(store.results),
+    "least_rounds_seen": lambda store: enough_rounds.observations(store.results),
     "layers": lambda store: layers.table(store.results, store.layers),
+    "comparisons": lambda store: comparisons.table(store.results),
+    "law_points": lambda store: law_points.table(store.results),
     "noise": lambda store: noise.table(store.results),
+    "pareto": lambda store: pareto.table(store.results),
+    "curves": lambda store: curves.for_page(store.results, store.epochs),
+    "stability": lambda store: stability.deepest(stability.table(store.results, store.epochs, store.rounds)),
+    "swings": lambda store: stability.swings(store.results, store.epochs, store.rounds),
+    "overlap": lambda store: overlap.for_page(store.results, store.masks),
+    "cost": lambda store: cost.table(store.results),
+    "pace": lambda store: cost.pace(store.results),
+    "speedup": lambda store: speedup.table(store.results),
     "failures": lambda store: failures.table(store.results),
     "settings": lambda store: settings.table(store.points),
     "environment": lambda store: settings.environment(store.results),
 }
 """Lazy tables of a store, by name. "progress" and "accuracy" are needed by the page itself."""
 
-DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {}
+TABLES_OF_SEVERAL: Mapping[str, Table] = {"stores": origins.table, "store_differences": origins.differences}
+"""Those of several stores side by side."""
+
+OF_ALL_TRIALS = ("progress", "cost", "pace", "failures", "environment")
+"""Tables of every trial of the grid also where settings are selected on validation; the others are of the selected."""
+
+DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {
+    "pareto_front": lambda tables: pareto.front(tables["pareto"]),
+    "standings": lambda tables: comparisons.standings(tables["comparisons"].lazy()).collect(),
+    "crossings": lambda tables: crossings.table(tables["comparisons"]),
+    "power_points": lambda tables: power.fitted(tables["law_points"].lazy()).collect(),
+    "power": lambda tables: power.table(tables["law_points"].lazy()).collect(),
+    "joint": lambda tables: joint.table(tables["law_points"]),
+    "predictions": lambda tables: prediction.predictions(tables["law_points"]),
+    "prediction": lambda tables: prediction.table(tables["law_points"], tables["predictions"]),
+    "round_laws": lambda tables: enough_rounds.laws(tables["least_rounds_seen"]),
+    "least_rounds_fitted": lambda tables: enough_rounds.fitted(tables["least_rounds"], tables["round_laws"]),
+}
 """Tables computed from collected ones, in this order: fits, for example."""
 
 FINDINGS: tuple[Callable[[Tables], Iterable[str]], ...] = (
-    lambda tables: findings.sentences(tables["accuracy"], tables["shares"]),
+    lambda tables: findings.sentences(
+        *(tables[name] for name in ("accuracy", "shares", "comparisons", "crossings", "predictions"))
+    ),
 )
 """Sentences for the first screen, the most important first."""
 
@@ -43,8 +105,55 @@ def _where(row: Row) -> str:
     return f"{row['model_label']} on {row['dataset_label']}"
 
 
+def _censored(row: Row) -> str:
+    """How many networks have an end of their interval outside the grid."""
+    sides = {"below the first": row["num_left_censored"], "beyond the last": row["num_right_censored"]}
+    return ", ".join([f"n={row['n']}", *(f"{number} {words}" for words, number in sides.items() if number)])
+
+
+def _absent(row: Row) -> str:
+    return f"{row['num_absent']} absent" if row["num_absent"] else ""
+
+
+def _beyond_grid(value: float | None) -> str:
+    return "beyond the grid" if value is None else ratio(value)
+
+
+def _named(curves: list[str]) -> str:
+    return "; ".join(curves) if len(curves) <= 3 else f"{len(curves)} pruners"
+
+
+def _interval(low: str, high: str, shown: Callable[[float], str]) -> Callable[[Row], str]:
+    """The interval of a row in words, nothing where it has none."""
+    return lambda row: "" if row[low] is None else f"{shown(row[low])} to {shown(row[high])}"
+
+
 def _at_sparsity(rows: pl.DataFrame) -> str:
     return f"at {next(iter(sparsity_texts(rows['density']).values()))} sparsity"
+
+
+def _family(row: Row) -> str:
+    return ", ".join(filter(None, [f"{row['family']} on {row['dataset_label']}", row["training_label"]]))
+
+
+def _crossed(row: Row) -> str:
+    return f"{of_density(row['interval_dense'])} to {of_density(row['interval_sparse'])}"
+
+
+def _not_in_law(row: Row) -> str:
+    parts = {
+        "on the dense plateau": row["num_dense_plateau"],
+        "on guessing's": row["num_guessing_plateau"],
+        "without an error": row["num_no_error"],
+        "trials collapsed": row["num_collapsed"],
+        "without a result": row["num_absent"],
+    }
+    return ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
+
+
+def _not_in_joint_law(row: Row) -> str:
+    parts = {"points unusable": row["num_unusable"], "trials collapsed": row["num_collapsed"]}
+    return ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
 
 
 def _what_failed(tables: Tables) -> Iterable[str]:
@@ -55,14 +164,124 @@ def _what_failed(tables: Tables) -> Iterable[str]:
     )
 
 
+def _interval_of_pairs(row: Row) -> str:
+    if row["interval_low"] is None:
+        return "no interval: one run"
+    return f"{points(row['interval_low'])} to {points(row['interval_high'])}"
+
+
+def _panel(row: Row) -> str:
+    return accuracy.panel_title((row["dataset_label"], row["model_label"], row["training_label"]))
+
+
+def _of_stores(row: Row) -> str:
+    return f"{row['other_store_name']} − {row['store_name']}, {_panel(row)}"
+
+
+def _what_is_shared(tables: Tables) -> Iterable[str]:
+    if "stores" not in tables:
+        return
+    rows = tables["store_differences"]
+    if rows.is_empty():
+        yield (
+            "No point is in more than one of these stores: there is nothing to subtract. The curves above stand beside "
+            "each other where data set, model and training are the same."
+        )
+        return
+    pairs, equal = rows["n"].sum(), rows["num_equal"].sum()
+    yield (
+        f"{rows.height:,} points of the grid are in more than one store, with {pairs:,} pairs of runs of one "
+        f"configuration; {equal:,} of these pairs have the same accuracy to the last bit."
+    )
+
+
 def _properties(table: str) -> Callable[[Tables], Iterable[Property]]:
     def of(tables: Tables) -> Iterable[Property]:
         for row in tables[table].iter_rows(named=True):
             if row["num_values"]:
-                yield Property(name=row["name"], values=row["values"], num_values=row["num_values"])
+                folded = table == "settings" and settings.is_default(row["name"], row["values"])
+                yield Property(name=row["name"], values=row["values"], num_values=row["num_values"], folded=folded)
 
     return of
 
+
+STORES = Section(
+    name="stores",
+    heading="The stores side by side",
+    intro="Differences in final-epoch test accuracy at equal points, paired run by run: each pair has the same "
+    "configuration and the same seeds. In percentage points.",
+    paragraphs=_what_is_shared,
+    sheets=(
+        Sheet(
+            of="stores",
+            columns=(
+                Column("store_name", "store"),
+                Column("num_trials", "trials", count),
+                Column("num_completed", "completed", count),
+                Column("num_diverged", "diverged", count),
+                Column("num_failed", "failed", count),
+                Column("num_missing", "missing", count),
+                Column("num_shared", "also in another store", count),
+            ),
+        ),
+        Sheet(
+            of="store_differences",
+            title="Differences at equal points",
+            columns=(
+                Column("shared_curve", "pruner", detail=_of_stores),
+                Column("density", "sparsity", of_density),
+                Column("mean_accuracy", "first (%)", percent),
+                Column("other_mean_accuracy", "other (%)", percent),
+                Column("mean_difference", "difference", points, _interval_of_pairs),
+                Column("n", "pairs (n)", count),
+                Column("num_equal", "equal to the bit", count),
+                Column("num_unpaired", "unpaired", count),
+            ),
+        ),
+    ),
+    note="Unpaired: failed, diverged or missing in one of the two stores. Intervals: Student-t, 95 %, over the pairs.",
+)
+
+REFERENCE = Section(
+    name="reference",
+    heading="Against published curves",
+    intro="Published means are thin lines with small diamonds, in the colour of the curve they belong to.",
+    figures=(
+        Figure(
+            of="overlay",
+            name="reference",
+            by=("dataset_label", "model_label", "training_label"),
+            panel=reference.panel,
+            plot=reference.plot,
+        ),
+    ),
+    sheets=(
+        Sheet(
+            of="reference",
+            title="Differences where both have a point",
+            columns=(
+                Column("curve", "pruner", detail=_panel),
+                Column("published", "published as"),
+                Column("density", "sparsity", of_density),
+                Column("mean_accuracy", "ours (%)", percent, lambda row: f"n={row['n']}"),
+                Column("published_accuracy", "theirs (%)", percent, lambda row: f"n={row['published_n']}"),
+                Column("difference", "difference", points, _interval_of_pairs),
+            ),
+        ),
+        Sheet(
+            of="unmatched",
+            title="Without a partner",
+            columns=(
+                Column("curve", "curve"),
+                Column("side", "side"),
+                Column("num_points", "points", count),
+                Column("reason", "why"),
+            ),
+        ),
+    ),
+    note="Differences are ours − theirs in percentage points, with Welch's 95 % interval where both have two runs or "
+    "more: other people's runs are not paired with ours.",
+)
 
 SECTIONS: tuple[Section, ...] = (
     Section(
@@ -79,6 +298,8 @@ SECTIONS: tuple[Section, ...] = (
             ),
         ),
     ),
+    STORES,
+    REFERENCE,
     Section(
         name="collapse",
         heading="Layer-collapse",
@@ -108,6 +329,119 @@ SECTIONS: tuple[Section, ...] = (
         "Maximal compression leaves one weight a layer: prunable weights / prunable layers.",
     ),
     Section(
+        name="critical",
+        heading="Critical against maximal compression",
+        intro="Between which points of the grid a network first loses a layer: the bar is the median interval, the "
+        "line the range over networks, the grey mark maximal compression; a triangle goes on beyond the grid.",
+        figures=(Figure(of="critical", panel=critical.panel, plot=critical.plot),),
+        sheets=(
+            Sheet(
+                of="critical",
+                measured="n",
+                columns=(
+                    Column("curve", "pruner", detail=_where),
+                    Column("median_low", "without collapse up to (median)", ratio, _censored),
+                    Column("median_high", "first collapse at (median)", _beyond_grid),
+                    Column("lowest", "lowest", ratio),
+                    Column("highest", "highest", _beyond_grid),
+                    Column("below_maximal_low", "decades below maximal", number),
+                    Column("num_not_monotone", "collapse, then none", count, _absent),
+                ),
+            ),
+        ),
+        note="Compression ratios. An interval is that of a network's first collapse; networks that have every layer "
+        "again further on are counted under collapse, then none. Those that never collapse in the grid count as beyond "
+        "it, those that collapse at its first sparsity as from 1 on.",
+    ),
+    Section(
+        name="first-empty",
+        heading="Where collapse begins",
+        intro="The layers that are empty when a network first collapses, input to output: the fuller a cell, the more "
+        "of the collapsed networks have that layer empty.",
+        figures=(Figure(of="first_empty", panel=first_empty.panel, plot=first_empty.plot),),
+    ),
+    Section(
+        name="effective",
+        heading="Effective sparsity",
+        intro="Weights that no path from input to output uses count as removed: on the dashed diagonal every kept "
+        "weight is of use; a network that connects nothing counts as 0 kept and opens its band upwards.",
+        figures=(Figure(of="effective", panel=effective.panel, plot=effective.plot),),
+    ),
+    Section(
+        name="phases",
+        heading="Rounds against sparsity",
+        intro="What more rounds of pruning buy, by accuracy, by share of networks collapsed, or by the largest cut of "
+        "a round over R, a layer's total score: below 1 suffices for no collapse where scores are conserved.",
+        figures=(Figure(of="phases", by=tuple(phases.METHOD), panel=phases.panel, plot=phases.plot),),
+    ),
+    Section(
+        name="least-rounds",
+        heading="How many rounds are enough",
+        intro="The least number of rounds that keeps every layer lies within the bar (medians over networks); the "
+        "dashed line is the power law below.",
+        figures=(
+            Figure(
+                of="least_rounds_fitted",
+                name="least-rounds",
+                by=tuple(enough_rounds.METHOD),
+                panel=enough_rounds.panel,
+                plot=enough_rounds.plot,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="round_laws",
+                title="rounds = c × compression ^ exponent",
+                columns=(
+                    Column("method", "pruner", detail=_where),
+                    Column("exponent", "exponent", number, _interval("exponent_low", "exponent_high", number)),
+                    Column("rounds_at_centre", "rounds", number, _interval("rounds_low", "rounds_high", number)),
+                    Column("compression_at_centre", "at compression", ratio),
+                    Column("scatter_decades", "scatter (decades)", number),
+                    Column("num_bounded", "networks with both bounds", count),
+                    Column("num_left_censored", "upper bound only", count),
+                    Column("num_right_censored", "lower bound only", count),
+                    Column("refused", "why none"),
+                ),
+            ),
+        ),
+        note="Fitted to every network at every sparsity, those with one bound as such; 95 % intervals by likelihood "
+        "ratio, taking networks as independent. The law describes this grid; it is not derived.",
+    ),
+    Section(
+        name="comparisons",
+        heading="Who is ahead where",
+        intro="Of how many other pruners each is ahead in paired differences over seeds, after Holm's correction: "
+        "+2 −1 is ahead of two and behind one, an empty cell is told apart from none, a missing one shares fewer than "
+        "five seeds with any.",
+        figures=(
+            Figure(
+                of="standings",
+                name="comparisons",
+                by=tuple(PANEL),
+                panel=comparisons.panel,
+                plot=comparisons.plot,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="crossings",
+                title="Where two pruners change places",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("other_curve", "overtakes"),
+                    Column("density", "at", of_density, _crossed),
+                    Column("lead_before", "lead before", points, lambda row: f"at {of_density(row['density_before'])}"),
+                    Column("lead_after", "lead after", points, lambda row: f"at {of_density(row['density_after'])}"),
+                    Column("n", "pairs (n)", count),
+                ),
+            ),
+        ),
+        note="Differences seed by seed, Student's t, corrected over all comparisons of this sweep (Holm); collapsed "
+        "networks stay in, seeds of which one of the two has no result are dropped. Crossings: Fieller's 95 % interval "
+        "between two densities at which one curve, then the other is ahead.",
+    ),
+    Section(
         name="layers",
         heading="Where the weights go",
         intro="Weights kept in each layer at the sparsest point of the grid: the fuller the cell, the more is kept (in "
@@ -119,13 +453,237 @@ SECTIONS: tuple[Section, ...] = (
         heading="Accuracy in numbers",
         intro="Final-epoch test accuracy in per cent, mean ± half of the 95 % interval. ○ at least one of these "
         "networks has collapsed. Trials that are not in the mean are named in the cell.",
-        sheets=(Pivot(of="accuracy"),),
+        sheets=(
+            Pivot(of="accuracy"),
+            Sheet(
+                of="choices",
+                title="Chosen on validation",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("density", "sparsity", of_density),
+                    Column("chosen", "chosen"),
+                    Column("validation_accuracy", "validation accuracy (%)", percent, lambda row: f"n={row['n']}"),
+                    Column("num_values", "of values", count),
+                    Column("num_tied", "tied for best", count),
+                    Column("num_unvalidated", "failed or missing", count),
+                ),
+            ),
+        ),
+    ),
+    Section(
+        name="laws",
+        heading="Laws of the error",
+        intro="Test error rises as a power of the weights removed, between the dense network's error and guessing's: "
+        "filled marks are fitted, hollow ones are on a plateau, collapsed networks are left out.",
+        figures=(
+            Figure(
+                of="power_points",
+                name="laws",
+                by=tuple(PANEL),
+                panel=power.panel,
+                plot=power.plot,
+                measured="law_error",
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="power",
+                title="Power laws: error = c · density^−γ",
+                measured="exponent",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("exponent", "exponent γ", number, _interval("exponent_low", "exponent_high", number)),
+                    Column("coefficient", "c (%)", percent),
+                    Column("rms_residual", "scatter (%)", percent),
+                    Column("largest_residual", "largest residual (%)", percent),
+                    Column("num_points", "points fitted", count, _not_in_law),
+                    Column("refused", "not fitted because"),
+                ),
+            ),
+            Sheet(
+                of="joint",
+                title="Joint laws over density, width and depth (Rosenfeld et al. 2021)",
+                measured="slope",
+                columns=(
+                    Column("curve", "pruner", detail=_family),
+                    Column("slope", "slope γ", number, _interval("slope_low", "slope_high", number)),
+                    Column("transition", "p", number, _interval("transition_low", "transition_high", number)),
+                    Column("plateau", "upper plateau (%)", percent, _interval("plateau_low", "plateau_high", percent)),
+                    Column(
+                        "width_exponent",
+                        "width ψ",
+                        number,
+                        _interval("width_exponent_low", "width_exponent_high", number),
+                    ),
+                    Column(
+                        "depth_exponent",
+                        "depth φ",
+                        number,
+                        _interval("depth_exponent_low", "depth_exponent_high", number),
+                    ),
+                    Column("mean_relative_error", "relative error, mean (%)", percent),
+                    Column("deviation_relative_error", "its deviation (%)", percent),
+                    Column("dense_misfit", "misfit when dense (%)", percent),
+                    Column("num_points", "points fitted", count, _not_in_joint_law),
+                    Column("refused", "not fitted because"),
+                ),
+            ),
+        ),
+        note="95 % intervals below the constants. Error: 1 − accuracy, mean over seeds. Methods and formulas: "
+        "docs/analysis.md.",
+    ),
+    Section(
+        name="prediction",
+        heading="A tenth of the sweep predicts the rest",
+        intro="The joint law fitted to a few points, drawn by rule, against every point that it was not fitted to, "
+        "with 95 % intervals.",
+        figures=(
+            Figure(
+                of="predictions",
+                name="prediction",
+                by=("dataset_label", "family", "training_label"),
+                panel=prediction.panel,
+                plot=prediction.plot,
+                note=prediction.drawn,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="prediction",
+                measured="num_predicted",
+                columns=(
+                    Column("curve", "pruner", detail=_family),
+                    Column("num_fitted", "fitted", count),
+                    Column("num_predicted", "predicted", count),
+                    Column("mean_relative_error", "relative error, mean (%)", percent),
+                    Column("deviation_relative_error", "its deviation (%)", percent),
+                    Column("largest_relative_error", "largest (%)", percent),
+                    Column("coverage", "inside the interval (%)", percent),
+                    Column("refused", "not predicted because"),
+                ),
+            ),
+        ),
     ),
     Section(
         name="noise",
         heading="How fine a difference can be seen",
         intro="All runs see the same test images, so the intervals over seeds do not contain this noise.",
         paragraphs=lambda tables: [noise.sentence(row) for row in tables["noise"].iter_rows(named=True)],
+    ),
+    Section(
+        name="pareto",
+        heading="What accuracy costs",
+        intro="Mean accuracy against density, multiply-accumulates of an image and training time, cheaper to the "
+        "right: the line joins what nothing else beats on both counts, all else is faint.",
+        figures=(Figure(of="pareto", by=tuple(pareto.FRONT), panel=pareto.panel, plot=pareto.plot),),
+        sheets=(
+            Sheet(
+                of="pareto_front",
+                title="On the front",
+                columns=(
+                    Column("curves", "pruner", _named, lambda row: pareto.title([row[name] for name in pareto.FRONT])),
+                    Column("sparsity", "sparsity", sparsity),
+                    Column("value", "cost", ratio),
+                    Column(
+                        "mean_accuracy", "accuracy (%)", percent, _interval("interval_low", "interval_high", percent)
+                    ),
+                    Column("n", "n", count),
+                ),
+            ),
+        ),
+        note="Fronts are of means: cells that differ by less than their intervals can change places. Networks without "
+        "a multiplication left are not drawn; seconds are of one kind of machine each, and of trials that share none.",
+    ),
+    Section(
+        name="training",
+        heading="Training",
+        intro="Means after each epoch with 95 % intervals, of the network that is reported and over the trials that "
+        "ended with a finite loss; sparsity and what is shown are chosen below a chart.",
+        figures=(Figure(of="curves", by=tuple(PANEL), panel=curves.panel, plot=curves.plot, note=curves.note),),
+    ),
+    Section(
+        name="stability",
+        heading="What a pruning does to a network in training",
+        intro="Test accuracy at the last evaluation before each pruning and, at the mark, at the first after it: up to "
+        "an epoch of training later, and after the rewind where there is one.",
+        figures=(Figure(of="stability", by=tuple(PANEL), panel=stability.panel, plot=stability.plot),),
+        sheets=(
+            Sheet(
+                of="swings",
+                title="Masks that change while the network trains",
+                columns=(
+                    Column("curve", "pruner", detail=_where),
+                    Column("density", "sparsity", of_density),
+                    Column("mean_mask_changes", "mask changes", number),
+                    Column(
+                        "mean_largest_fall",
+                        "largest fall in an epoch (points)",
+                        percent,
+                        _interval("fall_low", "fall_high", percent),
+                    ),
+                    Column("mean_fall_epoch", "in epoch (mean)", number),
+                    Column("n", "n", count, lambda row: f"{row['num_left_out']} left out" * (row["num_left_out"] > 0)),
+                ),
+            ),
+        ),
+    ),
+    Section(
+        name="overlap",
+        heading="Do pruners keep the same weights?",
+        intro="Jaccard index of the weights that two masks keep, at equal seeds between pruners and on the diagonal "
+        "between the first three seeds of one pruner: 1 where they are the same.",
+        figures=(
+            Figure(
+                of="overlap",
+                by=tuple(PANEL),
+                panel=overlap.panel,
+                plot=overlap.plot,
+                note=_at_sparsity,
+                measured="num_defined",
+            ),
+        ),
+    ),
+    Section(
+        name="cost",
+        heading="What the sweep cost",
+        intro="Hours of a slot (a core, or a GPU or its share) that trials recorded, each trial once and each kind of "
+        "machine by itself.",
+        figures=(Figure(of="cost", by=("machine",), panel=cost.panel, plot=cost.plot, measured="num_trials"),),
+        sheets=(
+            Sheet(
+                of="cost",
+                measured="num_trials",
+                columns=(
+                    Column("value", "what", detail=lambda row: f"{row['axis']}, {row['machine']}"),
+                    Column("total_hours", "slot-hours", number),
+                    Column("share", "share (%)", percent),
+                    *(Column(f"{phase}_hours", phase, number) for phase in cost.PHASES),
+                    Column("num_trials", "trials", count),
+                    Column("num_untimed", "failed, untimed", count),
+                ),
+            ),
+            Sheet(
+                of="pace",
+                title="Trials an hour",
+                columns=(
+                    Column("run_id", "run", detail=lambda row: row["machine"]),
+                    Column("num_trials", "trials", count),
+                    Column("num_failed", "failed", count),
+                    Column("wall_hours", "hours, first to last", number),
+                    Column("trials_an_hour", "trials an hour", ratio),
+                    Column("slots", "slots at work (mean)", number),
+                ),
+            ),
+        ),
+    ),
+    Section(
+        name="speedup",
+        heading="How much faster sparse networks train",
+        intro="Seconds an epoch of the dense network over those of the pruned one, in medians: same data, model, "
+        "recipe and machine; disconnected networks, which train on labels alone, are left out.",
+        figures=(
+            Figure(of="speedup", by=tuple(speedup.KEYS), panel=speedup.panel, plot=speedup.plot, measured="speedup"),
+        ),
     ),
     Section(
         name="failures",
@@ -139,6 +697,7 @@ SECTIONS: tuple[Section, ...] = (
                     Column("error_type", "error"),
                     Column("error_message", "message"),
                     Column("num_trials", "trials", count),
+                    Column("num_attempts", "attempts", count),
                     Column("curves", "under"),
                     Column("example_trial_id", "for example"),
                 ),

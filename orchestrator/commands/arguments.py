@@ -10,10 +10,14 @@ import typer
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
+StoreDirs = Annotated[
+    list[str], typer.Argument(metavar="DIR...", help="Results folders of sweeps, or their addresses, side by side.")
+]
 ResultsDir = Annotated[
     str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+JsonProgress = Annotated[bool, typer.Option("--json", help="Say how it goes as JSON, an object a line.")]
 Slots = Annotated[int, typer.Option(min=1, help="Trials at a time on this machine. Default: its cores.")]
 Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or host:port. Default: one of our own.")]
 Device = Annotated[
@@ -27,6 +31,13 @@ GpusPerTrial = Annotated[
     float | None,
     typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
 ]
+CpusPerTrial = Annotated[
+    float | None, typer.Option(min=0.01, help="Cores a trial reserves. Default: 1, or as the sweep file says.")
+]
+PricePerGpuHour = Annotated[
+    float | None, typer.Option(min=0, help="What a GPU costs an hour: the estimate then has a price.")
+]
+PricePerCpuHour = Annotated[float | None, typer.Option(min=0, help="The same for a core.")]
 DataRoot = Annotated[
     str | None,
     typer.Option(
@@ -34,9 +45,17 @@ DataRoot = Annotated[
     ),
 ]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="A trial that takes longer is ended and gets a failed row."),
+]
 CheckpointEvery = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),
+]
+
+Changed = Annotated[
+    bool, typer.Option("--changed", help="Run it although results of its last run would answer nothing any more.")
 ]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from orchestrator.store.files import problem_of
 from orchestrator.store.layout import Store
+from orchestrator.store.merges import KEYS, LiveFiles, live_files
 from orchestrator.store.schema import AS_BEFORE, TABLES
 
 _AGAIN = "was_attempted_again"
@@ -29,44 +29,39 @@ def scan_table(store: Store, table: str) -> pl.LazyFrame:
 
 
 def _rows(store: Store, table: str) -> pl.LazyFrame:
+    return rows_in(store, table, live_files(store, table))
+
+
+def rows_in(store: Store, table: str, live: LiveFiles) -> pl.LazyFrame:
+    """All rows of some files of a table."""
     empty = pl.DataFrame(pl.from_arrow(TABLES[table].empty_table())).lazy()
-    files = [store.path(table, name) for name in _segments(store, table)]
+    files = [store.path(table, name) for name in live.names]
     if not files:
         return empty
-    if not store.is_remote:
-        return pl.scan_parquet(
+    if store.is_remote:
+        import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
+
+        dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
+        rows = pl.scan_pyarrow_dataset(dataset)
+    else:
+        rows = pl.scan_parquet(
             files,
             schema=empty.collect_schema(),
             missing_columns="insert",
             extra_columns="ignore",
             glob=False,  # a folder may have brackets in its name
         )
-    import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
-
-    dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
-    return pl.scan_pyarrow_dataset(dataset)
+    return rows.unique(KEYS[table]) if live.may_repeat else rows
 
 
 def damaged_files(store: Store) -> list[str]:
-    """Files of the store's tables that are no whole Parquet files: cut by a full disk or an interrupted copy."""
+    """Files of the store's tables that are not what was published: cut by a full disk or an interrupted copy."""
     return [
         store.path(table, name)
         for table in TABLES
-        for name in _segments(store, table)
-        if not _is_whole(store, table, name)
+        for name in live_files(store, table).names
+        if problem_of(store, table, name)
     ]
-
-
-def _segments(store: Store, table: str) -> list[str]:
-    return [name for name in store.files(table) if name.endswith(".parquet")]
-
-
-def _is_whole(store: Store, table: str, name: str) -> bool:
-    try:
-        pq.ParquetFile(pa.BufferReader(store.read_bytes(table, name))).read(use_threads=False)
-    except (OSError, pa.ArrowException):
-        return False
-    return True
 
 
 def scan_trials(store: Store) -> pl.LazyFrame:

@@ -75,6 +75,7 @@ TRIALS = pa.schema(
         ("error_type", pa.string()),
         ("error_message", pa.string()),
         ("error_traceback", pa.string()),
+        ("output", pa.string()),  # the end of what it printed; null where it printed nothing
         *CONFIG_COLUMNS,
         # what was measured; null in failed rows
         ("data_hash", pa.string()),  # checksum of the images and labels that were used
@@ -88,6 +89,8 @@ TRIALS = pa.schema(
         ("effective_density", pa.float64()),  # live / prunable
         ("collapsed_layers", pa.int64()),  # prunable layers without a kept weight
         ("is_connected", pa.bool_()),
+        ("dense_macs", pa.int64()),  # multiply-accumulates of one image's forward pass; null where uncounted
+        ("live_macs", pa.int64()),  # those by live weights alone
         ("final_train_loss", pa.float64()),
         ("final_validation_accuracy", pa.float64()),
         ("final_test_loss", pa.float64()),
@@ -147,6 +150,7 @@ LAYERS = pa.schema(
         ("initial_score_sum", pa.float64()),  # of the first round's scores: of the whole network
         ("unit_conservation_error", pa.float64()),  # score into against out of a unit, last round; null: undefined
         ("is_layer", pa.bool_()),  # False: a bias, BatchNorm scale or residual identity
+        ("positions", pa.int64()),  # that a weight is applied at in one image's forward pass
     ]
 )
 

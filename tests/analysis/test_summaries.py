@@ -2,9 +2,7 @@
 
 import pytest
 
-from analysis import accuracy as accuracy_room
-from analysis import collapse as collapse_room
-from analysis import failures, findings, layers, noise, progress, settings
+from analysis import failures, layers, noise, progress, settings
 from analysis.palette import Palette
 from analysis.scan import scan, sweep_names
 from analysis.sparsity import sparsity_texts
@@ -36,8 +34,22 @@ def test_failures_are_grouped_by_cause(builder):
     builder.both("b", point={"seed": 3, "pruner": "snip"}, error=("ValueError", "nothing kept"))
     builder.point("b", seed=3, pruner="grasp")
     assert failures.table(scan(builder.write()).results).collect().rows() == [
-        ("OutOfMemoryError", "8 GiB", 3, ["synflow"], "a0"),
-        ("ValueError", "nothing kept", 1, ["grasp", "snip"], "b"),
+        ("OutOfMemoryError", "8 GiB", 3, ["synflow"], "a0", 3, 1),
+        ("ValueError", "nothing kept", 1, ["grasp", "snip"], "b", 1, 1),
+    ]
+
+
+def test_messages_that_differ_in_numbers_are_one_cause_and_attempts_are_counted_once_a_trial(builder):
+    for number, (size, address) in enumerate([("2.50", "0x7f00"), ("3", "0x7eff"), ("10.25", "0x1")]):
+        message = f"Tried to allocate {size} GiB at {address}"
+        builder.point(f"t{number}", seed=number)
+        builder.point(f"t{number}", seed=number, pruner="snip")
+        builder.trial(f"t{number}", attempt=number + 1, error=("OutOfMemoryError", message))
+    builder.both("u", point={"seed": 9}, error=("OutOfMemoryError", "Tried to allocate much at 0x1"))
+    columns = ["error_message", "num_trials", "num_attempts", "num_messages", "example_trial_id"]
+    assert failures.table(scan(builder.write()).results).select(columns).collect().rows() == [
+        ("Tried to allocate 2.50 GiB at 0x7f00", 3, 1 + 2 + 3, 3, "t0"),
+        ("Tried to allocate much at 0x1", 1, 1, 1, "u"),
     ]
 
 
@@ -125,37 +137,3 @@ def test_35_curves_have_35_looks():
     palette = Palette.of(f"c{number}" for number in range(35))
     looks = {(palette.colour(curve), palette.dash(curve), palette.shape(curve)) for curve in palette.curves}
     assert len(looks) == 35
-
-
-def test_findings_say_what_the_rows_say(builder):
-    for seed in range(2):
-        builder.both(f"dense{seed}", point={"density": 1.0, "seed": seed}, final_test_accuracy=0.98)
-        builder.point(f"dense{seed}", density=1.0, seed=seed, pruner="magnitude")
-        builder.both(f"s{seed}", point={"density": 0.0001, "seed": seed}, final_test_accuracy=0.975)
-        builder.both(
-            f"m{seed}",
-            point={"density": 0.0001, "seed": seed, "pruner": "magnitude"},
-            final_test_accuracy=0.1,
-            collapsed_layers=1,
-        )
-    results = scan(builder.write()).results
-    assert findings.sentences(accuracy_room.table(results).collect(), collapse_room.shares(results).collect()) == [
-        "At 99.99 % sparsity, every layer of mlp stays alive with synflow in 2 of 2 runs; "
-        "layers collapse with magnitude in 2 of 2.",
-        "mlp: the sparsest networks within one point of the dense 98.0 % (n = 2) are at 99.99 % sparsity, "
-        "from synflow (n = 2).",
-        "mlp: at 99.99 % sparsity, synflow has the highest mean accuracy, 97.5 % (95 % interval 97.5 to 97.5, n = 2); "
-        "the next highest mean is 10.0 %. Guessing gives 10.0 %.",
-    ]
-
-
-def test_findings_look_where_pruners_differ(builder):
-    collapsed = {("synflow", 0.01): 0, ("snip", 0.01): 1, ("synflow", 0.001): 1, ("snip", 0.001): 1}
-    for (pruner, density), count in collapsed.items():
-        builder.both(f"{pruner}{density}", point={"pruner": pruner, "density": density}, collapsed_layers=count)
-    results = scan(builder.write()).results
-    found = findings.sentences(accuracy_room.table(results).collect(), collapse_room.shares(results).collect())
-    assert found[0] == (
-        "At 99 % sparsity, every layer of mlp stays alive with synflow in 1 of 1 runs; "
-        "layers collapse with snip in 1 of 1."
-    )

@@ -26,7 +26,13 @@ def test_a_completed_trial_fills_every_column_but_the_errors(small_sweep: SweepF
             expected = set(TABLES[table].names) - (FAILURE_COLUMNS if table == "trials" else set())
             assert set(row) == expected, table
             is_last = table == "layers" and row["layer"] == "classifier"
-            undefined = {"unit_conservation_error"} if is_last else {"engine_fallback"} if table == "trials" else set()
+            undefined = (
+                {"unit_conservation_error"}
+                if is_last
+                else {"engine_fallback", "output"}
+                if table == "trials"
+                else set()
+            )
             assert {column for column, value in row.items() if value is None} == undefined
     assert [row["layer"] for row in rows["layers"]] == ["hidden.0", "classifier"]
     assert {table: len(of_table) for table, of_table in rows.items()} == {
@@ -59,7 +65,7 @@ def test_a_rounds_diagnostics_are_written_and_its_layers_scores_stand_in_layers(
         layers=[
             LayerRecord(
                 layer="a", position=0, num_weights=8, kept=2, live=1, score_sum=1.0, initial_score_sum=4.0,
-                unit_conservation_error=0.25,
+                unit_conservation_error=0.25, positions=9,
             )
         ],
     )  # fmt: skip
@@ -73,7 +79,7 @@ def test_a_rounds_diagnostics_are_written_and_its_layers_scores_stand_in_layers(
     assert rows["layers"] == [
         key
         | {"layer": "a", "position": 0, "is_layer": True, "num_weights": 8, "kept": 2, "live": 1}
-        | {"score_sum": 1.0, "initial_score_sum": 4.0, "unit_conservation_error": 0.25}
+        | {"score_sum": 1.0, "initial_score_sum": 4.0, "unit_conservation_error": 0.25, "positions": 9}
     ]
 
 
