@@ -16,6 +16,7 @@ from analysis.networks import IDENTITY, MODEL
 from analysis.palette import Palette
 
 ROW_PIXELS = 26
+TRIAL = ["store", "trial_id"]
 
 
 def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
@@ -33,21 +34,26 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
         .group_by(IDENTITY)
         .agg(pl.all().sort_by("density").last())
         .select(*MODEL, "curve", "density", "trial_id")
+        # stores beside each other can hold the same trial, each under curves of its own
+        .join(
+            results.filter(pl.col("collapsed_layers") > 0).select(*MODEL, "curve", "trial_id", "store").unique(),
+            on=[*MODEL, "curve", "trial_id"],
+        )
     )
     empty = pl.col("kept") == 0
     prunable = (
         layers.filter(pl.col("is_layer").fill_null(True))  # False: a bias, a scale
-        .select("trial_id", "layer", "position", "kept")
+        .select(*TRIAL, "layer", "position", "kept")
         # the few trials first: everything after is done on their layers alone
-        .join(firsts.select("trial_id").unique(), on="trial_id", how="semi")
+        .join(firsts.select(TRIAL).unique(), on=TRIAL, how="semi")
         .with_columns(
-            depth=pl.col("position").rank("dense").over("trial_id").cast(pl.Int64) - 1,
-            num_layers=pl.len().over("trial_id").cast(pl.Int64),
-            num_empty_layers=empty.sum().over("trial_id"),
+            depth=pl.col("position").rank("dense").over(TRIAL).cast(pl.Int64) - 1,
+            num_layers=pl.len().over(TRIAL).cast(pl.Int64),
+            num_empty_layers=empty.sum().over(TRIAL),
         )
     )
     return (
-        firsts.join(prunable, on="trial_id")
+        firsts.join(prunable, on=TRIAL)
         .group_by(*MODEL, "curve", "depth", "layer", "num_layers")
         .agg(
             pl.len().cast(pl.Int64).alias("n"),

@@ -18,6 +18,7 @@ from analysis.sparsity import sparsity_texts
 
 METHOD = [*PANEL, "method"]
 """What one diagram is of."""
+TRIAL = ["store", "trial_id"]
 ROW_PIXELS = 26
 MOST_TEXTS = 9
 """Where the grid has more columns, a cell has no room for its number: there it is in the tooltip alone."""
@@ -44,20 +45,20 @@ def table(results: pl.LazyFrame, rounds: pl.LazyFrame) -> pl.LazyFrame:
     ratio = pl.col("score_cut") / pl.col("flow")
     chosen = cells.join(methods, on=METHOD, how="semi")
     cuts = (
-        rounds.select("trial_id", "score_cut", "flow")
+        rounds.select(*TRIAL, "score_cut", "flow")
         .filter((pl.col("flow") != 0) & ratio.is_finite())
-        .join(chosen.select("trial_id"), on="trial_id", how="semi")
-        .group_by("trial_id")
+        .join(chosen.select(TRIAL), on=TRIAL, how="semi")
+        .group_by(TRIAL)
         .agg(ratio.max().alias("largest_cut"))
     )
     accuracy = pl.when(usable).then("final_test_accuracy")
     largest_cut = pl.when(completed).then("largest_cut")
     return (
         chosen.select(
-            *METHOD, "curve", "iterations", "density", "trial_id", "outcome", "status", "collapsed_layers",
+            *METHOD, "curve", "iterations", "density", *TRIAL, "outcome", "status", "collapsed_layers",
             "final_test_accuracy",
         )
-        .join(cuts, on="trial_id", how="left")
+        .join(cuts, on=TRIAL, how="left")
         .group_by(*METHOD, "curve", "iterations", "density")
         .agg(
             accuracy.count().cast(pl.Int64).alias("n"),
@@ -126,10 +127,16 @@ def diagram(
         collapsed_text=pl.format("{} of {}", "num_collapsed", "num_pruned"),
         absent=pl.col("num_diverged") + pl.col("num_failed") + pl.col("num_missing"),
     )
-    name = "measure" if measure == "measure" else f"'{measure}'"
+
+    def of_measure(kind: str) -> str:
+        """An expression for the level or text to show; it names every field that it can be, so that all are kept."""
+        if measure in MEASURES:
+            return f"datum.{measure}_{kind}"
+        return " : ".join([f"{measure} === '{one}' ? datum.{one}_{kind}" for one in MEASURES] + ["null"])
+
     base: Any = (
         alt.Chart(alt.InlineData(values=shown.to_dicts()))
-        .transform_calculate(level=f"datum[{name} + '_level']", text=f"datum[{name} + '_text']")
+        .transform_calculate(level=of_measure("level"), text=of_measure("text"))
         .encode(
             x=alt.X(
                 "sparsity_text:O",

@@ -28,7 +28,7 @@ from orchestrator.store.schema import CONFIG_COLUMNS, TABLES
 CHILDREN = ("epochs", "layers", "rounds", "masks")
 CHECKED_FILES = 20
 """Of each table whose footers `scan` reads, spread over all: more are few where a store is compacted."""
-UNSUMMARISED = ("density_literal", "error_traceback", "output", "data_hash")
+UNSUMMARISED = ("density_literal", "attempt_id", "error_traceback", "output", "data_hash")
 """Columns of `results` that no summary reads, and that `Trials.gathered` leaves out: text takes most of the memory."""
 GATHERED_COLUMNS = 16
 """Of a million trials that `Trials.gathered` joins at a time: 150 MB, three times over."""
@@ -75,16 +75,28 @@ class Trials:
         are collected a few at a time, as a join holds what it joins twice.
         """
         asked = self.asked.drop(UNSUMMARISED, strict=False).collect()
+        trial = asked.lazy().select(self.key)
+
+        def of_trials(columns: list[str]) -> pl.LazyFrame:
+            return _answered(trial, self.trials, self.key, columns)
+
         measured = [name for name in _measured(self.key) if name not in UNSUMMARISED]
         parts = [
-            _answered(asked.lazy().select(self.key), self.trials, self.key, few).drop(self.key).collect()
-            for few in (measured[at : at + GATHERED_COLUMNS] for at in range(0, len(measured), GATHERED_COLUMNS))
+            of_trials(measured[at : at + GATHERED_COLUMNS]).drop(self.key).collect()
+            for at in range(0, len(measured), GATHERED_COLUMNS)
         ]
-        results = _judged(pl.concat([asked, *parts], how="horizontal").lazy())
-        attempts = results.select("store", "trial_id", "attempt_id")
-        epochs, layers, rounds, masks = (_counted(self.written[name], attempts, self.stores) for name in CHILDREN)
+        identity = _attempt(self.stores)
+        attempts = of_trials([name for name in _measured(self.key) if name in ("store", "attempt_id")])
+        hashes = attempts.select(identity).collect().lazy()
+        epochs, layers, rounds, masks = (_counted(self.written[name], hashes, identity) for name in CHILDREN)
         return replace(
-            self, asked=asked.lazy(), results=results, epochs=epochs, layers=layers, rounds=rounds, masks=masks
+            self,
+            asked=asked.lazy(),
+            results=_judged(pl.concat([asked, *parts], how="horizontal").lazy()),
+            epochs=epochs,
+            layers=layers,
+            rounds=rounds,
+            masks=masks,
         )
 
     def of(self, store: str) -> Trials:
@@ -133,7 +145,8 @@ def scan(*locations: str | Path, apart: bool = False, hidden: Collection[str] = 
     constant = _constant(stores)
     varying = [name for name in _CONFIG if name not in constant]
     points = _joined(stores, "points").select("store", "trial_id", *varying)
-    attempts = trials.select("store", "trial_id", "attempt_id")
+    identity = _attempt(names)
+    attempts = trials.select(identity)
     written = {name: _joined(stores, name) for name in CHILDREN}
     asked = _asked(points, key, constant, hidden)
     return Trials(
@@ -141,10 +154,10 @@ def scan(*locations: str | Path, apart: bool = False, hidden: Collection[str] = 
         key=key,
         trials=trials,
         written=written,
-        epochs=_counted(written["epochs"], attempts, names),
-        layers=_counted(written["layers"], attempts, names),
-        rounds=_counted(written["rounds"], attempts, names),
-        masks=_counted(written["masks"], attempts, names),
+        epochs=_counted(written["epochs"], attempts, identity),
+        layers=_counted(written["layers"], attempts, identity),
+        rounds=_counted(written["rounds"], attempts, identity),
+        masks=_counted(written["masks"], attempts, identity),
         points=_each_once(points, [*key, *varying], []).with_columns(constant.values()).select(*_POINT),
         asked=asked,
         results=_judged(_answered(asked, trials, key, _measured(key))),
@@ -185,16 +198,18 @@ def _each_once(rows: pl.LazyFrame, columns: list[str], order: list[str]) -> pl.L
     return pl.concat([marked.filter(~pl.col(_SHARED)), several]).drop(_SHARED)
 
 
-def _counted(rows: pl.LazyFrame, attempts: pl.LazyFrame, stores: tuple[str, ...]) -> pl.LazyFrame:
-    """Rows of a child table that belong to attempts that count.
+def _attempt(stores: tuple[str, ...]) -> pl.Expr:
+    """What attempts are compared by: a hash of 64 bits, half the time and a tenth of the memory of the ids' text.
 
-    Ids are compared by a hash of 64 bits: half the time and a tenth of the memory of their text. That one of 10^5
-    attempts that do not count is taken for one of 10^6 that do has a chance of 10^-8.
+    That one of 10^5 attempts that do not count is taken for one of 10^6 that do has a chance of 10^-8.
     """
     key = ["trial_id", "attempt_id", "store"][: 2 if len(stores) == 1 else 3]
-    first, *others = (pl.col(name).hash(seed) for seed, name in enumerate(key))
-    both = reduce(operator.xor, others, first).alias(_ATTEMPT)
-    return rows.with_columns(both).join(attempts.select(both), on=_ATTEMPT, how="semi").drop(_ATTEMPT)
+    return reduce(operator.xor, (pl.col(name).hash(seed) for seed, name in enumerate(key))).alias(_ATTEMPT)
+
+
+def _counted(rows: pl.LazyFrame, attempts: pl.LazyFrame, identity: pl.Expr) -> pl.LazyFrame:
+    """Rows of a child table that belong to `attempts` that count: `identity` of theirs."""
+    return rows.with_columns(identity).join(attempts, on=_ATTEMPT, how="semi").drop(_ATTEMPT)
 
 
 def _measured(key: list[str]) -> list[str]:

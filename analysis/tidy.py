@@ -9,10 +9,9 @@ from orchestrator.store.schema import CONFIG_COLUMNS, TRIALS
 
 CONFIGURATION = [name for name, _ in CONFIG_COLUMNS]
 OUTCOME = ["outcome", "error_type", "error_message"]
+LEFT_OUT = ("attempt", "status", "error_traceback", "output")
 MEASURED = [
-    name
-    for name in TRIALS.names
-    if name not in {*CONFIGURATION, *OUTCOME, "trial_id", "attempt_id", "attempt", "status", "error_traceback"}
+    name for name in TRIALS.names if name not in {*CONFIGURATION, *OUTCOME, *LEFT_OUT, "trial_id", "attempt_id"}
 ]
 COLUMNS = [
     *PANEL, "curve", "density", "sparsity", "compression_ratio", "seed_init", "seed_data", "seed_prune",
@@ -24,7 +23,7 @@ COLUMNS = [
 
 
 def table(results: pl.LazyFrame) -> pl.LazyFrame:
-    """`results` with sparsity and compression beside density, in the order of `COLUMNS`; nothing is left out of it.
+    """`results` with sparsity and compression beside density, in the order of `COLUMNS`; no row is left out.
 
     Sorted by labels, density and seeds. Failed, diverged and missing trials have their rows: filter by `outcome`.
     """

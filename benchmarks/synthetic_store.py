@@ -26,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from orchestrator.store.compact import ROWS_PER_GROUP
+from orchestrator.store.files import publish_rows
 from orchestrator.store.layout import Store
 from orchestrator.store.schema import TABLES
 
@@ -128,8 +130,8 @@ def write_store(
         points.append(trials.points())
         for name, table in trials.tables(num_epochs, num_layers, rounds_every):
             if table.num_rows:
-                store.publish_table(table, name, f"synthetic-{number:06}.parquet")
-    store.publish_table(pa.concat_tables(points), "points", "synthetic.parquet")
+                publish_rows(store, table, name, f"synthetic-{number:06}", rows_per_group=ROWS_PER_GROUP)
+    store.publish_tables(TABLES["points"], points, "points", "synthetic.parquet")
     return grid
 
 

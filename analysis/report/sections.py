@@ -2,7 +2,7 @@
 
 To add an analysis: write one file in `analysis/` with `table(...) -> LazyFrame`, `plot(frame, palette) -> chart` and
 `panel(rows, palette) -> chart` for the page; name its table in `TABLES`, or in `DERIVED` if it is computed from
-collected tables; and add its `Section`. All of `TABLES` are collected together, once.
+collected tables; and add its `Section`. `TABLES` are collected from one copy of the results in memory.
 """
 
 from __future__ import annotations

@@ -11,6 +11,25 @@ import pytest
 PAGE = Path(__file__).parents[2] / "docs" / "analysis.md"
 
 
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ("Accuracy", {"choices": "num_tied", "accuracies": "chosen"}),
+        ("Rounds", {"intervals": "median_low", "beginnings": "relative_depth", "useful": "useful_share",
+                    "diagrams": "mean_largest_cut", "law": "refused", "rows": "law_rounds"}),
+    ],
+)  # fmt: skip
+def test_the_summaries_of_accuracy_and_collapse(realistic, tmp_path, monkeypatch, section, expected):
+    text = PAGE.read_text(encoding="utf-8").partition(f"## {section}\n")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code.replace("results/my-sweep", str(realistic)), names)
+    for name, column in expected.items():
+        assert not names[name].is_empty()
+        assert column in names[name].columns
+
+
 def test_the_summaries_of_training_masks_and_cost(realistic, tmp_path, monkeypatch: pytest.MonkeyPatch):
     section = PAGE.read_text(encoding="utf-8").partition("## Training, masks and cost")[2]
     (code,) = re.findall(r"^```python\n(.*?)^```$", section.partition("\n## ")[0], flags=re.MULTILINE | re.DOTALL)

@@ -5,6 +5,7 @@ import vl_convert
 from analysis import phases
 from analysis.labels import without_rounds
 from analysis.palette import Palette
+from analysis.report.panels import slim
 from analysis.report.section import VEGALITE
 from analysis.scan import scan
 
@@ -86,4 +87,9 @@ def test_a_diagram_is_coloured_by_what_is_chosen(builder):
     assert texts == ["45", "90", "67", "0.25"]
     on_page = phases.panel(cells, Palette.of(cells["curve"])).properties(width=300).to_dict()
     assert on_page["params"][0]["bind"]["options"] == ["mean_accuracy", "collapsed_share", "mean_largest_cut"]
-    assert ">45<" in vl_convert.vegalite_to_svg(on_page, vl_version=VEGALITE)
+    for measure, text in (("mean_accuracy", "45"), ("collapsed_share", "67"), ("mean_largest_cut", "0.25")):
+        on_page["params"][0]["value"] = measure
+        assert f">{text}<" in vl_convert.vegalite_to_svg(on_page, vl_version=VEGALITE)
+    # the page carries only fields that a chart names
+    (carried,) = slim(on_page)["datasets"].values()
+    assert {f"{measure}_{kind}" for measure in phases.MEASURES for kind in ("level", "text")} <= set(carried["names"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,13 @@ def test_tables_have_the_columns_that_are_read(store: Trials) -> None:
 
 def test_an_empty_place_has_every_column(tmp_path: Path) -> None:
     assert query(scan(tmp_path), "SELECT curve, final_test_accuracy FROM results").collect().is_empty()
+
+
+def test_the_documented_statement_works(realistic: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text(encoding="utf-8")
+    (statement,) = re.findall(
+        r'^prunesweep query results/my-sweep "(SELECT .*?)"$', page, flags=re.MULTILINE | re.DOTALL
+    )
+    rows = query(scan(realistic), statement).collect()
+    assert rows.columns == ["curve", "density", "n", "accuracy"]
+    assert rows.filter(curve="grasp", density=0.01)["n"].to_list() == [9]  # two models, five seeds, one of ten failed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis import cost, curves, failures, overlap, speedup, stability
+from analysis import cost, curves, failures, first_empty, overlap, phases, speedup, stability
 from analysis.origins import told_apart
 from analysis.scan import scan
 from tests.analysis.conftest import StoreBuilder
@@ -64,3 +64,32 @@ def test_hours_and_failures_of_both_are_counted(both):
     assert cost.pace(both.results).collect().is_empty()  # nothing says when
     assert speedup.table(both.results).collect()["num_dense"].to_list() == [2, 2, 2, 2]
     assert failures.table(both.results).collect()["num_trials"].to_list() == [2]
+
+
+def test_layers_and_rounds_are_of_their_own_store(tmp_path):
+    for name, kept, cut in (("a", (0, 5), 1.0), ("b", (5, 0), 3.0)):
+        builder = StoreBuilder(tmp_path / name)
+        for iterations in (1, 10):
+            builder.both(
+                f"{iterations}",
+                point={"iterations": iterations},
+                layers={"in": (10, kept[0]), "out": (10, kept[1])},
+                collapsed_layers=1,
+                rounds=[{"density": 0.1, "kept": 5, "score_cut": cut, "flow": 1.0, "collapsed_layers": 1}],
+            )
+        builder.write()
+    both = told_apart(scan(tmp_path / "a", tmp_path / "b", apart=True).gathered())
+    found = first_empty.table(both.results, both.layers).collect()
+    assert found.filter(num_empty=1).select("curve", "layer", "n").rows() == [
+        ("synflow, 1 round · a", "in", 1),
+        ("synflow, 1 round · b", "out", 1),
+        ("synflow, 10 rounds · a", "in", 1),
+        ("synflow, 10 rounds · b", "out", 1),
+    ]
+    diagrams = phases.table(both.results, both.rounds).collect()
+    assert diagrams.select("method", "iterations", "mean_largest_cut", "num_cut").rows() == [
+        ("synflow · a", 1, 1.0, 1),
+        ("synflow · a", 10, 1.0, 1),
+        ("synflow · b", 1, 3.0, 1),
+        ("synflow · b", 10, 3.0, 1),
+    ]
