@@ -219,7 +219,7 @@ def panel(
     x = sparsity_axis(rows["density"])
     scale = alt.Scale(type="log", domain=[bottom, top], nice=False)
     y = alt.Y(
-        "bottom:Q", title="least number of rounds", scale=scale, axis=alt.Axis(format="~r", values=sorted(set(ends)))
+        "bottom:Q", title="least number of rounds", scale=scale, axis=alt.Axis(format=".2~r", values=sorted(set(ends)))
     )
     colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=None)
     tooltip = [

@@ -87,9 +87,11 @@ def slim(spec: dict[str, Any]) -> dict[str, Any]:
     """
     places = list(_rows(spec))
     rows = [holder.pop(name) for holder, name in places]
-    named = set(re.findall(r"\w+", json.dumps(spec)))
+    text = json.dumps(spec)
+    named = set(re.findall(r"\w+", text))
+    picks = "datum[" in text  # a field whose name is put together when it is drawn: any may be meant
     for (holder, place), values in zip(places, rows, strict=True):
-        names = [name for name in dict.fromkeys(name for row in values for name in row) if name in named]
+        names = [name for name in dict.fromkeys(name for row in values for name in row) if picks or name in named]
         holder[place] = {"names": names, "rows": [[_rounded(row.get(name)) for name in names] for row in values]}
     return spec
 

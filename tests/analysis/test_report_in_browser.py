@@ -35,7 +35,7 @@ def opened(browser, path, *, width=1280, scheme="light") -> Iterator:
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("dialog", lambda dialog: complaints.append(dialog.message))
     page.goto(path.as_uri())
-    page.wait_for_selector("html[data-drawn]", timeout=60_000)
+    page.wait_for_selector("html[data-drawn]", timeout=120_000)
     try:
         yield page
     finally:
@@ -163,7 +163,7 @@ def test_printing_in_the_dark_is_light_and_has_every_chart(browser, report, tmp_
         assert page.evaluate(f"{colour}.color") == "rgb(0, 0, 0)"
         assert page.locator(".copy:visible, nav:visible").count() == 0
         assert page.locator(".key:visible").count() == 5  # the legend, without what was hidden
-        assert page.locator(".chart svg.marks:visible").count() == 6
+        assert page.locator(".chart svg.marks:visible").count() == page.locator(".panel:visible").count() >= 6
         assert page.evaluate("document.querySelector('section > details').open")
         hollow = page.locator("#accuracy-0 g.mark-symbol.role-mark path[fill='#ffffff']")
         assert hollow.count() > 0
@@ -179,30 +179,35 @@ def test_printing_at_once_draws_what_was_not_drawn_yet(browser, report):
     page.goto(report.as_uri())
     assert page.locator(".chart svg").count() == 0
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator(".chart svg.marks").count() == 6
+    assert page.locator(".chart svg.marks").count() == page.locator(".chart").count() >= 6
     assert page.locator("#accuracy-0 g.mark-symbol.role-mark path").count() == 6 * 8
     page.close()
+
+
+HOLD_THE_HOUR = """
+const real = window.setTimeout;
+window.setTimeout = (go, wait, ...rest) => (wait === 3600e3 ? (window.theHourIsOver = go) : real(go, wait, ...rest));
+"""
 
 
 def test_a_watched_page_loads_itself_again_and_stays_as_it_was(browser, realistic, tmp_path):
     collected = collect(realistic)
     path = tmp_path / "report.html"
-    last = html(collected)
-    path.write_text(html(collected, reload_seconds=2))
+    path.write_text(html(collected, reload_seconds=3600))
     page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.add_init_script(HOLD_THE_HOUR)
     page.goto(path.as_uri())
+    page.wait_for_selector("html[data-drawn]", timeout=120_000)
     page.locator(".key", has_text="grasp").click()
-    page.evaluate("window.sameDocument = true; scrollTo({top: 700, behavior: 'instant'})")
-    path.write_text(last)  # the sweep is done
-    page.wait_for_function(
-        "window.sameDocument === undefined && document.documentElement.dataset.drawn", timeout=30_000
-    )
+    page.evaluate("scrollTo({top: 700, behavior: 'instant'})")
+    path.write_text(html(collected))  # the sweep is done
+    with page.expect_navigation():
+        page.evaluate("theHourIsOver()")
+    page.wait_for_selector("html[data-drawn]", timeout=120_000)
     assert page.locator(".key", has_text="grasp").get_attribute("aria-pressed") == "false"
     assert page.locator("#collapse tbody tr:visible").count() == 10
     assert page.evaluate("scrollY") == 700
-    page.evaluate("window.sameDocument = true")
-    page.wait_for_timeout(2500)
-    assert page.evaluate("window.sameDocument")  # and the last page stays
+    assert page.evaluate("window.theHourIsOver === undefined")  # and the last page stays
     page.close()
 
 
