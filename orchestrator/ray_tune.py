@@ -64,6 +64,9 @@ SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_WITHOUT_NODES = 10.0
 """After which Ray is gone. A living cluster always has its head."""
 
+LONGEST_MEETING_SECONDS = 30.0
+"""That processes of a run wait for each other to start."""
+
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
 
@@ -124,6 +127,12 @@ class CohortTrainable(Trainable):
     """One cohort as Ray Tune sees it: a few seconds of trials a step."""
 
     def setup(self, config: dict[str, Any]) -> None:
+        """Begin in a new process."""
+        if config["meeting"] is not None:
+            _wait_for_others(Path(config["meeting"]), config["slots"])
+        self._take(config)
+
+    def _take(self, config: dict[str, Any]) -> None:
         """Take a cohort; it is opened by the first step. A user's relative paths mean what they mean to the user."""
         with suppress(OSError):  # on another machine the folder need not exist
             os.chdir(config["folder"])
@@ -132,7 +141,7 @@ class CohortTrainable(Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next cohort in this process."""
-        self.setup(new_config)
+        self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -160,7 +169,11 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
         tuner = Tuner(
             with_resources(CohortTrainable, {"cpu": cluster.cpus_per_trial, "gpu": _gpus_per_trial(cluster)}),
-            param_space={"folder": str(Path.cwd())},
+            param_space={
+                "folder": str(Path.cwd()),
+                "meeting": scratch if cluster.address == "local" else None,
+                "slots": cluster.slots,
+            },
             tune_config=TuneConfig(reuse_actors=True, search_alg=_OnDemand(cohorts, cluster), num_samples=-1),
             run_config=RunConfig(
                 name=run_id,
@@ -359,6 +372,18 @@ def _without_secrets() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+def _wait_for_others(meeting: Path, slots: int) -> None:
+    """Begin when the processes of all slots are up, on a Ray of our own.
+
+    Where a cohort ends while another slot's process still starts, Tune may give that slot's cohort to the first process
+    and kill the one that starts: with cohorts of seconds, a second slot never came to work (Ray 2.60).
+    """
+    (meeting / f"worker-{os.getpid()}").touch()
+    give_up_at = time.monotonic() + LONGEST_MEETING_SECONDS
+    while len(list(meeting.glob("worker-*"))) < slots and time.monotonic() < give_up_at:
+        time.sleep(0.02)
 
 
 def _num_slots(cluster: Cluster) -> int:
