@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
@@ -20,6 +21,9 @@ from orchestrator.store.rows import config_columns
 from orchestrator.store.schema import POINTS
 from orchestrator.sweepfile import SweepFile
 from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, TrialConfig
+
+if TYPE_CHECKING:
+    from orchestrator.shard import Shard
 
 POINTS_PER_BATCH = 50_000
 
@@ -55,8 +59,11 @@ class Plan:
         return self.num_completed + self.num_failed + len(self.to_run)
 
 
-def make_plan(file: SweepFile, store: Store, *, retry_failed: bool = False) -> Plan:
-    """Fold the grid and subtract what is done. Failed trials count as done unless `retry_failed`."""
+def make_plan(file: SweepFile, store: Store, *, retry_failed: bool = False, shard: Shard | None = None) -> Plan:
+    """Fold the grid and subtract what is done. Failed trials count as done unless `retry_failed`.
+
+    Of a `shard`, points are counted as of the whole sweep, trials as its own.
+    """
     known = _known(store)
     plan = Plan()
     seen: set[str] = set()
@@ -70,12 +77,15 @@ def make_plan(file: SweepFile, store: Store, *, retry_failed: bool = False) -> P
             continue
         seen.add(identity)
         status, attempt = known.get(identity, ("missing", 0))
+        trial = PlannedTrial(trial_id=identity, attempt=attempt + 1, config=config)
+        if shard is not None and not shard.holds(trial):
+            continue
         if status == "completed":
             plan.num_completed += 1
         elif status == "failed" and not retry_failed:
             plan.num_failed += 1
         else:
-            plan.to_run.append(PlannedTrial(trial_id=identity, attempt=attempt + 1, config=config))
+            plan.to_run.append(trial)
     return plan
 
 

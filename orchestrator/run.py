@@ -22,6 +22,7 @@ from orchestrator.cohort import Cohort, RunSettings, publish_run
 from orchestrator.errors import BadInput
 from orchestrator.plan import Plan, PlannedTrial, make_plan, publish_points
 from orchestrator.progress import RunDisplay
+from orchestrator.shard import Shard
 from orchestrator.sharing import in_sharing_order, sharing_groups
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
@@ -62,19 +63,21 @@ class RunOptions:
     """Between checkpoints of a long trial."""
     data_root: str | None = None
     """The folder of data sets, absolute; None lets each node use its own default."""
+    shard: Shard | None = None
+    """The part of the sweep to run; None is all of it."""
 
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
     _check_device(options)
-    plan = make_plan(file, store, retry_failed=options.retry_failed)
+    plan = make_plan(file, store, retry_failed=options.retry_failed, shard=options.shard)
     if plan.to_run:
         _prepare_data(plan, options)
     save_sweep(file, store)
     while plan.to_run:
         left_before = len(plan.to_run)
         errors, was_stopped = _run_once(file, store, plan, options, console)
-        plan = make_plan(file, store)  # failures of this run are not retried by it
+        plan = make_plan(file, store, shard=options.shard)  # failures of this run are not retried by it
         if plan.to_run and (was_stopped or not errors):
             return Exit.INTERRUPTED, plan
         if plan.to_run and len(plan.to_run) == left_before:
@@ -82,8 +85,10 @@ def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Conso
             return Exit.OUR_FAULT, plan
     if plan.num_failed:  # `resume` may go on from their checkpoints
         return Exit.SOME_FAILED, plan
-    for unneeded in ("prefixes", "checkpoints"):
-        store.remove_folder(unneeded)
+    whole = make_plan(file, store) if options.shard else plan
+    if not whole.to_run and not whole.num_failed:
+        for unneeded in ("prefixes", "checkpoints"):
+            store.remove_folder(unneeded)
     return Exit.DONE, plan
 
 

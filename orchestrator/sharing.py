@@ -22,7 +22,7 @@ def in_sharing_order(trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
     """The trials with those that share training side by side, each group where its first trial was."""
     ordered = list(trials)
     if any(trial.config.levels.pre_epochs for trial in trials):
-        for key in (_levels_key, _dense_key):  # the coarser last: sorting is stable
+        for key in (levels_key, _dense_key):  # the coarser last: sorting is stable
             ordered = _gathered(ordered, key)
     return ordered
 
@@ -33,7 +33,7 @@ def sharing_groups(trials: Iterable[PlannedTrial]) -> Iterator[list[int]]:
     A trial pruned at initialisation is a group of its own. `trials` are in sharing order.
     """
     for _, group in groupby(trials, key=_dense_key):
-        yield [sum(1 for _ in run) for _, run in groupby(group, key=_levels_key)]
+        yield [sum(1 for _ in run) for _, run in groupby(group, key=levels_key)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def _dense_key(trial: PlannedTrial) -> Hashable:
     return (config.dataset, config.model, config.training, seeds.init, seeds.data, levels.pre_epochs, point)
 
 
-def _levels_key(trial: PlannedTrial) -> Hashable:
+def levels_key(trial: PlannedTrial) -> Hashable:
     """Equal for trials that share the training after the first pruning, unless it is the last of one of them."""
     if not trial.config.levels.pre_epochs:
         return trial.trial_id

@@ -38,5 +38,10 @@ CheckpointEvery = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),
 ]
+ShardText = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Run only this part of the sweep, e.g. 2/8; all parts share a store."),
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again, as resume does.")]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,6 +18,8 @@ from orchestrator.commands.arguments import (
     GpusPerTrial,
     MaxAttempts,
     ResultsDir,
+    RetryFailed,
+    ShardText,
     Slots,
     StoreDir,
     SweepPath,
@@ -56,9 +58,12 @@ def run(
     max_attempts: MaxAttempts = 3,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
+    shard: ShardText = None,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
     from orchestrator.run import RunOptions
+    from orchestrator.shard import Shard
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
@@ -71,6 +76,8 @@ def run(
         max_attempts=max_attempts,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
+        shard=Shard.parse(shard) if shard else None,
+        retry_failed=retry_failed,
     )
     _run(file, store_of(results, file.sweep.name), options)
 
@@ -116,11 +123,12 @@ def _run(file: Any, store: Any, options: Any) -> None:
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
     where = shlex.quote(store.location)
+    name = f"{file.sweep.name}, shard {options.shard}" if options.shard else file.sweep.name
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
     next_step = {
         Exit.DONE: f"All done. Next: prunesweep report {where}",
         Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; prunesweep resume {where} tries again",
         Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",
     }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
-    out.print(f"{file.sweep.name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"{name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(int(outcome))
