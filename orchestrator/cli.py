@@ -11,6 +11,7 @@ import sys
 import typer
 
 from orchestrator.commands.answers import report, status
+from orchestrator.commands.cluster import cancel, jobs, logs, submit
 from orchestrator.commands.consoles import err
 from orchestrator.commands.files import init, schema, show
 from orchestrator.commands.running import plan, resume, run
@@ -41,8 +42,9 @@ UNWRITABLE = (
 )
 """System errors that are about the place where results go."""
 
-for command in (plan, run, resume, status, report, trial, audit, init, show, schema):
+for command in (plan, run, resume, status, report, trial, audit, init, show, schema, jobs, logs, cancel):
     app.command()(command)
+app.command(context_settings={"allow_extra_args": True})(submit)  # what follows -- is for run
 
 
 def main() -> None:

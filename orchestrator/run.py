@@ -7,11 +7,9 @@ killed is continued by the same command. Nothing is locked; two runners on one s
 from __future__ import annotations
 
 import json
-import subprocess
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import IntEnum
 from importlib.metadata import version
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -20,6 +18,8 @@ from rich.console import Console
 
 from orchestrator.cohort import Cohort, RunSettings, publish_run
 from orchestrator.errors import BadInput
+from orchestrator.exit_codes import Exit
+from orchestrator.origin import origin_of
 from orchestrator.plan import Plan, PlannedTrial, make_plan, publish_points
 from orchestrator.progress import RunDisplay
 from orchestrator.shard import Shard
@@ -36,16 +36,6 @@ LARGEST_COHORT = 500
 """Trials; more only where they share levels of training."""
 DAYS_A_RUN_MAY_TAKE = 30
 """After that, what a killed run left in `runs/` is removed."""
-
-
-class Exit(IntEnum):
-    """What a command's exit status means."""
-
-    DONE = 0
-    SOME_FAILED = 1
-    BAD_INPUT = 2
-    INTERRUPTED = 3
-    OUR_FAULT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +87,7 @@ def save_sweep(file: SweepFile, store: Store) -> None:
     store.publish_text(file.text, "sweeps", f"{file.hash}.yaml")
     origin = {
         "name": file.sweep.name,
-        "folder": str(file.folder),
+        "folder": origin_of(file.folder).folder,
         "last_run_at": datetime.now(UTC).isoformat(),
     }
     store.publish_text(json.dumps(origin, indent=1), "sweeps", f"{file.hash}.json")
@@ -217,19 +207,11 @@ def _prepare_data(plan: Plan, options: RunOptions) -> None:
 
 
 def _provenance(folder: Path, run_id: str) -> Provenance:
-    def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(folder), *arguments]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return None
-
-    status = git("status", "--porcelain", "--untracked-files=no")
-    new_code = git("ls-files", "--others", "--exclude-standard", "--", "*.py")
+    origin = origin_of(folder)
     return Provenance(
         run_id=run_id,
         prunesweep_version=version("prunesweep"),
         torch_version=version("torch"),
-        git_commit=git("rev-parse", "HEAD"),
-        git_dirty=None if status is None else bool(status or new_code),
+        git_commit=origin.git_commit,
+        git_dirty=origin.git_dirty,
     )

@@ -113,7 +113,8 @@ def resume(
 
 
 def _run(file: Any, store: Any, options: Any) -> None:
-    from orchestrator.run import Exit, run_sweep
+    from orchestrator.exit_codes import Exit
+    from orchestrator.run import run_sweep
     from orchestrator.store.object_storage import StoreUnreachable
 
     try:

@@ -1,0 +1,15 @@
+"""What a command's exit status means."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What a command's exit status means."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    BAD_INPUT = 2
+    INTERRUPTED = 3
+    OUR_FAULT = 4
