@@ -24,7 +24,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Sweeps of neural-network pruning: one file in, Parquet and a report out.",
-    epilog="Exit codes: 0 done, 1 some trials failed, 2 bad input, 3 interrupted and resumable, 4 our own fault.",
+    epilog="Exit codes: 0 done, 1 some trials failed, 2 bad input, 3 interrupted and resumable, 4 our own fault, "
+    "5 out of time (--time-limit) and resumable.",
 )
 
 TYPER_INTERRUPTED = 130

@@ -20,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orchestrator.deadline import Deadline
 from orchestrator.plan import PlannedTrial
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
@@ -28,6 +29,7 @@ from orchestrator.store.write import write_segment
 from training.config import CHECKPOINT_SECONDS, Named, TrialConfig
 from training.context import CohortContext
 from training.record import TrialError, TrialRecord
+from training.snapshots import Interrupted, Wish
 from training.trial import run_cohort
 
 FLUSH_SECONDS = 5.0
@@ -51,6 +53,8 @@ class RunSettings:
     """Between checkpoints of a long trial."""
     data_root: str | None = None
     """The folder of data sets, absolute; None lets each node use its own default."""
+    deadline: Deadline | None = None
+    """When the run has to be over."""
 
     def to_json(self) -> str:
         """The settings as JSON."""
@@ -60,7 +64,8 @@ class RunSettings:
     def from_json(cls, text: str) -> RunSettings:
         """The settings that `to_json` wrote."""
         fields = json.loads(text)
-        return cls(**fields | {"provenance": Provenance(**fields["provenance"])})
+        deadline = Deadline(**fields["deadline"]) if fields["deadline"] else None
+        return cls(**fields | {"provenance": Provenance(**fields["provenance"]), "deadline": deadline})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +114,15 @@ def publish_run(store: Store, settings: RunSettings, trials: list[PlannedTrial])
 class CohortRunner:
     """Works through one cohort, a few seconds a step."""
 
-    def __init__(self, cohort: Cohort, *, node_id: str, is_node_alive: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        *,
+        node_id: str,
+        is_node_alive: Callable[[str], bool],
+        wish: Callable[[], Wish] = lambda: Wish.NONE,
+    ) -> None:
+        """`wish` says whether the run is being stopped."""
         self._cohort = cohort
         self._node_id = node_id
         self._is_node_alive = is_node_alive
@@ -125,6 +138,7 @@ class CohortRunner:
             shelf=self._store,
             checkpoint_seconds=self._settings.checkpoint_seconds,
             data_root=self._settings.data_root,
+            wish=wish,
         )
         self._nonce = uuid.uuid4().hex[:8]
         self._num_segments = 0
@@ -138,7 +152,9 @@ class CohortRunner:
         progress = Progress()
         rows: list[Mapping[str, list[Row]]] = []
         done: list[TrialConfig] = []
-        for trial, attempt, record in self._attempts:
+        for trial, attempt, record in self._in_time():
+            if self._settings.deadline:
+                self._settings.deadline.saw(sum(record.seconds.values()))
             if record.error is None:
                 done.append(trial.config)
             rows.append(
@@ -163,6 +179,15 @@ class CohortRunner:
         for config in done:  # committed: nobody goes on from their checkpoints
             self._context.snapshots.forget(config)
         return progress
+
+    def _in_time(self) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
+        """What is attempted until the run has to be over; a trial that left a checkpoint and went is no attempt."""
+        deadline = self._settings.deadline
+        try:
+            while deadline is None or deadline.has_time(time.time()):
+                yield next(self._attempts)
+        except (StopIteration, Interrupted):
+            return
 
     def _planned(self) -> list[PlannedTrial]:
         content = pa.BufferReader(self._store.read_bytes("runs", self._cohort.run_id, "plan.parquet"))

@@ -13,3 +13,4 @@ class Exit(IntEnum):
     BAD_INPUT = 2
     INTERRUPTED = 3
     OUR_FAULT = 4
+    OUT_OF_TIME = 5

@@ -7,6 +7,7 @@ killed is continued by the same command. Nothing is locked; two runners on one s
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from orchestrator.cohort import Cohort, RunSettings, publish_run
+from orchestrator.deadline import Deadline, longest_trial_seconds
 from orchestrator.errors import BadInput
 from orchestrator.exit_codes import Exit
 from orchestrator.origin import origin_of
@@ -55,10 +57,13 @@ class RunOptions:
     """The folder of data sets, absolute; None lets each node use its own default."""
     shard: Shard | None = None
     """The part of the sweep to run; None is all of it."""
+    time_limit_seconds: float | None = None
+    """From now; no trial is begun that would not end before."""
 
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
+    began = time.time()
     _check_device(options)
     plan = make_plan(file, store, retry_failed=options.retry_failed, shard=options.shard)
     if plan.to_run:
@@ -66,10 +71,10 @@ def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Conso
     save_sweep(file, store)
     while plan.to_run:
         left_before = len(plan.to_run)
-        errors, was_stopped = _run_once(file, store, plan, options, console)
+        errors, was_stopped = _run_once(file, store, plan, options, _deadline(options, began, store), console)
         plan = make_plan(file, store, shard=options.shard)  # failures of this run are not retried by it
         if plan.to_run and (was_stopped or not errors):
-            return Exit.INTERRUPTED, plan
+            return Exit.INTERRUPTED if was_stopped or options.time_limit_seconds is None else Exit.OUT_OF_TIME, plan
         if plan.to_run and len(plan.to_run) == left_before:
             console.print(errors[0], style="red", markup=False)
             return Exit.OUR_FAULT, plan
@@ -139,7 +144,7 @@ def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slo
 
 
 def _run_once(
-    file: SweepFile, store: Store, plan: Plan, options: RunOptions, console: Console
+    file: SweepFile, store: Store, plan: Plan, options: RunOptions, deadline: Deadline | None, console: Console
 ) -> tuple[list[str], bool]:
     """One Tune run over all that is left. Returns the errors of cohorts cut short, and whether it was stopped."""
     from orchestrator.ray_tune import Cluster, run_cohorts  # Ray takes a second to import: only when it is needed
@@ -154,6 +159,7 @@ def _run_once(
         save_masks=file.sweep.save_masks,
         checkpoint_seconds=options.checkpoint_seconds,
         data_root=options.data_root,
+        deadline=deadline,
     )
     _remove_old_runs(store)
     trials = in_sharing_order(plan.to_run)
@@ -170,6 +176,13 @@ def _run_once(
             return run_cohorts(cohorts, cluster, display), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)
+
+
+def _deadline(options: RunOptions, began: float, store: Store) -> Deadline | None:
+    if options.time_limit_seconds is None:
+        return None
+    longest = longest_trial_seconds(store)
+    return Deadline(began=began, end=began + options.time_limit_seconds, longest_seconds=longest)
 
 
 def _remove_old_runs(store: Store) -> None:

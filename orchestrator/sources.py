@@ -102,10 +102,13 @@ class UserCode:
     def _refuse_shadowing(self, top: str) -> None:
         """The installed module of that name would be imported instead of the local one: say so, naming both."""
         spec = importlib.util.find_spec(top)
-        if spec is None or (spec.origin in ("built-in", "frozen") and self._local_file(top) is None):
+        if spec is None:
             return
+        is_built_in = spec.origin in ("built-in", "frozen")  # no place at all
         places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or [])
-        if any(self.folder in Path(place).resolve().parents for place in places):
+        if not is_built_in and any(self.folder in Path(place).resolve().parents for place in places):
+            return
+        if is_built_in and self._local_file(top) is None:
             return
         mine = self._local_file(top) or self.folder / top
         raise BadInput(

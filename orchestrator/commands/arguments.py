@@ -42,6 +42,10 @@ ShardText = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Run only this part of the sweep, e.g. 2/8; all parts share a store."),
 ]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(metavar="H:MM:SS", help="Begin no trial that would not end in this time; exit code 5 if any is left."),
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again, as resume does.")]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,8 +1,10 @@
-"""Commands about sweeps on a running Ray cluster: submit, list, read, end."""
+"""Commands about sweeps on a cluster: submit to Ray or Slurm; list, read and end what runs on Ray."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ from orchestrator.commands.consoles import err, out, print_json
 from orchestrator.errors import BadInput
 
 STORE_VARIABLE = "PRUNESWEEP_STORE"
-SET_BY_SUBMIT = ("--address", "--results", "--shard", "--retry-failed")
+SET_BY_SUBMIT = ("--address", "--results", "--shard", "--retry-failed", "--time-limit")
 
 ServerAddress = Annotated[
     str,
@@ -54,14 +56,22 @@ def submit(
         bool, typer.Option("--follow", help="Show progress until it ends; Ctrl-C leaves it running.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be shipped and run, and stop.")] = False,
+    slurm: Annotated[
+        bool, typer.Option("--slurm", help="Submit a Slurm job array instead, a task a shard, each with its own Ray.")
+    ] = False,
+    time: Annotated[str, typer.Option(metavar="H:MM:SS", help="Slurm: a task's wall time.")] = "04:00:00",
+    cpus_per_task: Annotated[int, typer.Option(min=1, help="Slurm: cores of a task, which run a trial each.")] = 1,
+    gpus_per_task: Annotated[int, typer.Option(min=0, help="Slurm: GPUs of a task.")] = 0,
+    partition: Annotated[str | None, typer.Option(help="Slurm: the partition.")] = None,
+    sbatch: Annotated[
+        list[str] | None, typer.Option(metavar="OPTION", help="Slurm: a further option, e.g. --sbatch=--account=lab.")
+    ] = None,
 ) -> None:
-    """Hand a sweep to a running Ray cluster, where it goes on without you. What follows -- goes to `prunesweep run`."""
+    """Hand a sweep to a cluster, where it goes on without you. What follows -- goes to `prunesweep run`."""
     from orchestrator.expand import expand
     from orchestrator.plan_view import require_sound_pruners
     from orchestrator.shipment import pack
     from orchestrator.sources import UserCode
-    from orchestrator.submit import Submission
-    from orchestrator.submit import submit as start
     from orchestrator.sweepfile import read_sweep_file
 
     run_options = list(context.args)
@@ -69,24 +79,60 @@ def submit(
     file = read_sweep_file(sweep)
     require_sound_pruners(file)
     next(expand(file.sweep, UserCode(file.folder)))  # what it reads beside the file is there
-    submission = Submission(
-        sweep=file.sweep.name,
-        sweep_file=sweep.name,
-        shipment=pack(file, sweep, installed=installed, also=ship or []),
-        results=_shared(results, file.sweep.name),
-        num_shards=shards,
-        run_options=run_options,
-    )
-    _show_shipment(submission.shipment)
+    shipment = pack(file, sweep, installed=installed, also=ship or [])
+    asked = {
+        "sweep": file.sweep.name,
+        "sweep_file": sweep.name,
+        "shipment": shipment,
+        "results": _shared(results, file.sweep.name, is_slurm=slurm),
+        "num_shards": shards,
+        "run_options": run_options,
+    }
+    _show_shipment(shipment)
+    if slurm:
+        if follow:
+            raise BadInput("--follow is for Ray clusters: tail -f shows a task's log, prunesweep status the sweep")
+        directives = [f"--cpus-per-task={cpus_per_task}", *(sbatch or [])]
+        directives += [f"--gpus-per-task={gpus_per_task}"] if gpus_per_task else []
+        directives += [f"--partition={partition}"] if partition else []
+        _submit_to_slurm(asked | {"time": time, "directives": directives}, dry_run=dry_run)
+    else:
+        _submit_to_ray(asked, address, follow=follow, dry_run=dry_run)
+
+
+def _submit_to_ray(asked: dict[str, Any], address: str, *, follow: bool, dry_run: bool) -> None:
+    from orchestrator.submit import Submission
+    from orchestrator.submit import submit as start
+
+    submission = Submission(**asked)
     if dry_run:
         for shard in submission.shards:
-            out.print(submission.command(shard, retry_failed=False), markup=False, highlight=False, soft_wrap=True)
+            _show(submission.command(shard, retry_failed=False))
         return
     server = _server(address)
-    jobs = start(submission, server, out)
+    started = start(submission, server, out)
     if follow:
-        _follow(server, jobs)
-    _say_next(submission.sweep, address, submission.results)
+        _follow(server, started)
+    where = f"{shlex.quote(submission.sweep)} --address {shlex.quote(address)}"
+    results = shlex.quote(submission.results)
+    _show(f"Next: prunesweep logs {where} --follow; prunesweep cancel {where}; prunesweep status {results}")
+
+
+def _submit_to_slurm(asked: dict[str, Any], *, dry_run: bool) -> None:
+    from orchestrator.slurm import ArrayJob, submit_array
+
+    job = ArrayJob(**asked, parent=Path("slurm"))
+    if dry_run:
+        sys.stdout.write(job.script())
+        return
+    job_id, is_new = submit_array(job)
+    _show(
+        f"{job_id} submitted: {job.num_shards} task(s), files in {job.folder}"
+        if is_new
+        else f"{job_id} is in the queue already as {job.name}: nothing was submitted"
+    )
+    logs = shlex.quote(f"{job.folder}/logs/1.log")
+    _show(f"Next: tail -f {logs}; scancel {job_id}; prunesweep status {shlex.quote(job.results)}")
 
 
 def jobs(address: ServerAddress = "http://localhost:8265", as_json: AsJson = False) -> None:
@@ -164,12 +210,12 @@ def _check_run_options(sweep: Path, given: list[str]) -> None:
     command.make_context("run", [str(sweep), *given])
 
 
-def _shared(results: str | None, name: str) -> str:
+def _shared(results: str | None, name: str, *, is_slurm: bool) -> str:
     """The address of the store. Raises BadInput where the cluster could not find it, or it holds a secret."""
     from orchestrator.store.object_storage import refuse_credentials
 
     if results is None:
-        root = os.environ.get(STORE_VARIABLE)
+        root = os.environ.get(STORE_VARIABLE) or (str(Path("results").absolute()) if is_slurm else None)
         if not root:
             raise BadInput(
                 "where should results go? --results names a bucket (s3://bucket/path) or a folder that every node "
@@ -178,6 +224,8 @@ def _shared(results: str | None, name: str) -> str:
         results = f"{root.rstrip('/')}/{name}"
     if "://" in results:
         refuse_credentials(results)
+    elif is_slurm:  # the tasks see the folders that we see
+        results = str(Path(results).absolute())
     elif not Path(results).is_absolute():
         raise BadInput(
             f"--results {results}: the cluster works elsewhere: expected an absolute path, or s3://bucket/path"
@@ -191,15 +239,6 @@ def _show_shipment(shipment: Any) -> None:
     out.print(f"To ship: {len(shipment.files)} files, {format_bytes(shipment.num_bytes)}", highlight=False)
     for name, num_files, num_bytes in shipment.summary():
         _show(f"  {name}  {f'{num_files} files, ' if num_files > 1 else ''}{format_bytes(num_bytes)}")
-
-
-def _say_next(name: str, address: str, results: str) -> None:
-    import shlex
-
-    where = f"{shlex.quote(name)} --address {shlex.quote(address)}"
-    _show(
-        f"Next: prunesweep logs {where} --follow; prunesweep cancel {where}; prunesweep status {shlex.quote(results)}"
-    )
 
 
 def _show(text: str) -> None:

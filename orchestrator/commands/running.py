@@ -23,6 +23,7 @@ from orchestrator.commands.arguments import (
     Slots,
     StoreDir,
     SweepPath,
+    TimeLimit,
 )
 from orchestrator.commands.consoles import err, out, print_json
 from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, store_of
@@ -60,8 +61,10 @@ def run(
     data_root: DataRoot = None,
     shard: ShardText = None,
     retry_failed: RetryFailed = False,
+    time_limit: TimeLimit = None,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
+    from orchestrator.deadline import parse_duration
     from orchestrator.run import RunOptions
     from orchestrator.shard import Shard
     from orchestrator.sweepfile import read_sweep_file
@@ -78,6 +81,7 @@ def run(
         data_root=data_root_of(data_root, file),
         shard=Shard.parse(shard) if shard else None,
         retry_failed=retry_failed,
+        time_limit_seconds=parse_duration(time_limit) if time_limit else None,
     )
     _run(file, store_of(results, file.sweep.name), options)
 
@@ -129,6 +133,7 @@ def _run(file: Any, store: Any, options: Any) -> None:
     next_step = {
         Exit.DONE: f"All done. Next: prunesweep report {where}",
         Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; prunesweep resume {where} tries again",
+        Exit.OUT_OF_TIME: f"Out of time: no further trial would have ended in it. Next: prunesweep resume {where}",
         Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",
     }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
     out.print(f"{name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
