@@ -92,6 +92,9 @@ class Progress:
     completed: int = 0
     failed: int = 0
     collapsed: int = 0
+    gpu_seconds: float = 0.0
+    """Of its trials that ran on a GPU, whatever share of it they reserve."""
+    cpu_seconds: float = 0.0
     finished: bool = False
     """Whether the cohort has nothing left."""
 
@@ -153,8 +156,6 @@ class CohortRunner:
         rows: list[Mapping[str, list[Row]]] = []
         done: list[TrialConfig] = []
         for trial, attempt, record in self._in_time():
-            if self._settings.deadline:
-                self._settings.deadline.saw(sum(record.seconds.values()))
             if record.error is None:
                 done.append(trial.config)
             rows.append(
@@ -168,6 +169,13 @@ class CohortRunner:
             )
             progress.completed += record.error is None
             progress.failed += record.error is not None
+            seconds = sum(record.seconds.values())
+            if self._settings.deadline:
+                self._settings.deadline.saw(seconds)
+            if record.execution.device == "cpu":
+                progress.cpu_seconds += seconds
+            else:
+                progress.gpu_seconds += seconds
             progress.collapsed += record.num_collapsed_layers > 0
             if self._careful or len(rows) == FLUSH_TRIALS or time.monotonic() > deadline:
                 break

@@ -26,6 +26,7 @@ from orchestrator.plan import Plan, PlannedTrial, make_plan, publish_points
 from orchestrator.progress import RunDisplay
 from orchestrator.shard import Shard
 from orchestrator.sharing import in_sharing_order, sharing_groups
+from orchestrator.spending import BudgetSpent, Metered, Purse
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
@@ -69,10 +70,20 @@ def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Conso
     if plan.to_run:
         _prepare_data(plan, options)
     save_sweep(file, store)
+    purse = _purse(file, store, options)
     while plan.to_run:
+        if purse and purse.spent:
+            raise BudgetSpent(
+                f"{plan.num_completed:,} of {plan.num_trials:,} trials completed, {plan.num_failed:,} failed. Spent: "
+                f"{purse.spent}. Nothing further is begun: raise `budget` in the sweep file, and prunesweep run goes on"
+            )
         left_before = len(plan.to_run)
-        errors, was_stopped = _run_once(file, store, plan, options, _deadline(options, began, store), console)
+        errors, was_stopped = _run_once(file, store, plan, options, _deadline(options, began, store), purse, console)
+        if purse:
+            purse.read()
         plan = make_plan(file, store, shard=options.shard)  # failures of this run are not retried by it
+        if plan.to_run and purse and purse.spent:
+            continue
         if plan.to_run and (was_stopped or not errors):
             return Exit.INTERRUPTED if was_stopped or options.time_limit_seconds is None else Exit.OUT_OF_TIME, plan
         if plan.to_run and len(plan.to_run) == left_before:
@@ -144,7 +155,13 @@ def split_cohorts(trials: list[PlannedTrial], *, location: str, run_id: str, slo
 
 
 def _run_once(
-    file: SweepFile, store: Store, plan: Plan, options: RunOptions, deadline: Deadline | None, console: Console
+    file: SweepFile,
+    store: Store,
+    plan: Plan,
+    options: RunOptions,
+    deadline: Deadline | None,
+    purse: Purse | None,
+    console: Console,
 ) -> tuple[list[str], bool]:
     """One Tune run over all that is left. Returns the errors of cohorts cut short, and whether it was stopped."""
     from orchestrator.ray_tune import Cluster, run_cohorts  # Ray takes a second to import: only when it is needed
@@ -173,9 +190,16 @@ def _run_once(
     )
     try:
         with RunDisplay(len(plan.to_run), console) as display:
-            return run_cohorts(cohorts, cluster, display), display.was_stopped
+            return run_cohorts(cohorts, cluster, Metered(display, purse) if purse else display), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)
+
+
+def _purse(file: SweepFile, store: Store, options: RunOptions) -> Purse | None:
+    if file.sweep.budget is None:
+        return None
+    share = 1.0 if options.gpus_per_trial is None else options.gpus_per_trial
+    return Purse(file.sweep.budget, store, file.sweep.name, gpus_per_trial=share)
 
 
 def _deadline(options: RunOptions, began: float, store: Store) -> Deadline | None:

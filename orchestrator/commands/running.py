@@ -119,6 +119,7 @@ def resume(
 def _run(file: Any, store: Any, options: Any) -> None:
     from orchestrator.exit_codes import Exit
     from orchestrator.run import run_sweep
+    from orchestrator.spending import BudgetSpent
     from orchestrator.store.object_storage import StoreUnreachable
 
     try:
@@ -127,8 +128,10 @@ def _run(file: Any, store: Any, options: Any) -> None:
     except StoreUnreachable as error:  # it answered when the command began
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
+    except BudgetSpent as spent:
+        out.print(f"{_name(file, options)}: {spent}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(int(Exit.INTERRUPTED)) from None
     where = shlex.quote(store.location)
-    name = f"{file.sweep.name}, shard {options.shard}" if options.shard else file.sweep.name
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
     next_step = {
         Exit.DONE: f"All done. Next: prunesweep report {where}",
@@ -136,5 +139,9 @@ def _run(file: Any, store: Any, options: Any) -> None:
         Exit.OUT_OF_TIME: f"Out of time: no further trial would have ended in it. Next: prunesweep resume {where}",
         Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",
     }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
-    out.print(f"{name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"{_name(file, options)}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(int(outcome))
+
+
+def _name(file: Any, options: Any) -> str:
+    return f"{file.sweep.name}, shard {options.shard}" if options.shard else str(file.sweep.name)
