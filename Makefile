@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test faults lint bench docs clean
 
 demo: .venv/installed  ## the main job on real data: a sweep of 430 trials, ending in a report
 	$(BIN)/prunesweep run sweeps/quickstart.yaml
@@ -15,6 +15,9 @@ demo: .venv/installed  ## the main job on real data: a sweep of 430 trials, endi
 test: .venv/installed  ## the whole suite
 	$(BIN)/python -m pytest
 
+faults: .venv/installed  ## processes killed, nodes lost, disks filled: results as if nothing had happened
+	$(BIN)/python -m pytest -m faults -W "ignore::ResourceWarning" tests/faults
+
 lint: .venv/installed  ## format, lint, types, import directions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -24,8 +27,11 @@ lint: .venv/installed  ## format, lint, types, import directions
 bench: .venv/installed  ## every ratio in one table, under ten minutes
 	$(BIN)/python -m benchmarks
 
+docs: .venv/installed  ## the site: docs/_build/index.html
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
+
 clean:
-	rm -rf .venv results build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv results build docs/_build docs/api *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

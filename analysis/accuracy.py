@@ -79,7 +79,7 @@ def _t_quantile(n: pl.Expr) -> pl.Expr:
     return pl.when(n > 1).then(quantile)
 
 
-def chart(accuracy: pl.DataFrame, palette: Palette | None = None, *, lowest: float = 0.0) -> alt.ConcatChart:
+def plot(accuracy: pl.DataFrame, palette: Palette | None = None, *, lowest: float = 0.0) -> alt.ConcatChart:
     """All panels of a collected `table` beside each other, with one legend: a figure for a notebook or a paper.
 
     Accuracies below `lowest` are cut off.
@@ -99,8 +99,11 @@ def panel(
     title: str = "",
     width: float | Literal["container"] = "container",
     lowest: float = 0.0,
+    highest: float = 0.0,
 ) -> alt.LayerChart:
     """Accuracy against compression in one panel. Reads the parameter `paper`, the colour behind hollow marks.
+
+    The axis reaches from `lowest` to at least `highest`.
 
     Bands are the intervals. A mark is hollow where at least one of its networks has collapsed.
     """
@@ -114,7 +117,7 @@ def panel(
         absent=pl.col("num_diverged") + pl.col("num_failed") + pl.col("num_missing"),
     )
     x = sparsity_axis(rows["density"])
-    top = max([0.05, *shown["max_accuracy"]])
+    top = max([0.05, highest, *shown["max_accuracy"]])
     y_scale = alt.Scale(domain=[lowest, math.ceil(round(10 * top, 6)) / 10], nice=False)
     y = alt.Y("mean_accuracy:Q", title="test accuracy, final epoch", axis=PER_CENT, scale=y_scale)
     colour, dash, shape = palette.colour_scale(), palette.dash_scale(), palette.shape_scale()

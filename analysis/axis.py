@@ -32,3 +32,17 @@ def sparsity_axis(densities: Iterable[float]) -> alt.X:
         axis=alt.Axis(**axis),
         scale=alt.Scale(type="log", domain=[1, max(largest, 1.5)], nice=False),
     )
+
+
+def decade_ticks(values: Iterable[float]) -> list[float]:
+    """Ticks of a logarithmic axis that holds `values`: decades; 1, 2 and 5 of each where there are few.
+
+    >>> decade_ticks([3, 40])
+    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]
+    """
+    found = [math.log10(value) for value in values if value > 0]
+    if not found:
+        return []
+    steps = (1, 2, 5) if max(found) - min(found) < 2.5 else (1,)
+    decades = range(math.floor(min(found)), math.ceil(max(found)) + 1)
+    return [step * 10.0**decade for decade in decades for step in steps]

@@ -16,76 +16,39 @@ from typing import Literal
 import altair as alt
 import polars as pl
 
+from analysis import networks
 from analysis.axis import sparsity_axis
+from analysis.networks import MODEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
 
-_PANEL = ["dataset_label", "model_label"]  # masks are made before training: its settings cannot matter
 MOST_CELLS_WITH_TEXT = 13
 """Where the grid is finer, a cell on a phone has no room for "3/5": there it is in the tooltip alone."""
 ROW_PIXELS = 26
-_SEEDS = ["seed_init", "seed_data", "seed_prune"]
 
 
 def shares(results: pl.LazyFrame) -> pl.LazyFrame:
     """Networks pruned and collapsed by data set, model, curve and density, sorted from dense to sparse.
 
-    A network is one combination of seeds, however many training settings used it. `n` networks were pruned,
+    A network counts once, however many ways it was trained in (`analysis.networks`). `n` networks were pruned,
     `num_collapsed` of them collapsed, `num_connected` still connect input to output; `num_absent` failed or are
     missing.
     """
-    pruned = pl.col("status") == "completed"
     return (
-        results.group_by(*_PANEL, "curve", "density", *_SEEDS)
+        networks.table(results)
+        .group_by(*MODEL, "curve", "density")
         .agg(
-            pruned.any(),
-            (pl.col("collapsed_layers") > 0).any().alias("collapsed"),
-            pl.col("is_connected").any().alias("connected"),
-            (pl.col("prunable_weights") / pl.col("prunable_layers")).max().alias("max_compression_ratio"),
-        )
-        .group_by(*_PANEL, "curve", "density")
-        .agg(
-            pl.col("status").sum().cast(pl.Int64).alias("n"),
+            pl.col("pruned").sum().cast(pl.Int64).alias("n"),
             pl.col("collapsed").sum().cast(pl.Int64).alias("num_collapsed"),
             pl.col("connected").sum().cast(pl.Int64).alias("num_connected"),
-            (~pl.col("status")).sum().cast(pl.Int64).alias("num_absent"),
+            (~pl.col("pruned")).sum().cast(pl.Int64).alias("num_absent"),
             pl.col("max_compression_ratio").max(),
         )
         .with_columns(
             collapsed_share=pl.when(pl.col("n") > 0).then(pl.col("num_collapsed") / pl.col("n")),
             compression_ratio=1 / pl.col("density"),
         )
-        .sort(*_PANEL, "curve", "compression_ratio")
-    )
-
-
-def critical(results: pl.LazyFrame) -> pl.LazyFrame:
-    """Critical compression of each network, by data set, model, curve and seeds: how far before a layer collapses.
-
-    `critical_compression_ratio` is the largest of the grid below its first collapse, 1 where its densest point
-    collapsed already, null where nothing was measured. `collapse_compression_ratio` is that of the first collapse, null
-    where the grid has none: then the critical one is a lower bound. `max_compression_ratio` bounds both from above for
-    a pruner that keeps every layer.
-    """
-    completed = pl.col("status") == "completed"
-    network = [*_PANEL, "curve", *_SEEDS]
-    density = pl.col("density")
-    first_collapse = density.filter(pl.col("collapsed")).max()
-    before = density.filter(pl.col("pruned") & (density > first_collapse.fill_null(0))).min()
-    return (
-        results.group_by(*network, "density")
-        .agg(
-            completed.any().alias("pruned"),
-            (pl.col("collapsed_layers") > 0).any().alias("collapsed"),
-            (pl.col("prunable_weights") / pl.col("prunable_layers")).max().alias("max_compression_ratio"),
-        )
-        .group_by(network)
-        .agg(
-            pl.when(pl.col("pruned").any()).then((1 / before).fill_null(1.0)).alias("critical_compression_ratio"),
-            (1 / first_collapse).alias("collapse_compression_ratio"),
-            pl.col("max_compression_ratio").max(),
-        )
-        .sort(network)
+        .sort(*MODEL, "curve", "compression_ratio")
     )
 
 
@@ -94,17 +57,16 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
 
     `largest_sparsity_without` and `smallest_sparsity_with` collapse are of the grid; `sparsest`, `sparsest_n` and
     `sparsest_share` describe its sparsest point with a result. `max_compression_ratio` is prunable weights / prunable
-    layers, `max_compression_sparsity` the sparsity it means; `critical_compression_ratio` is the smallest of the
-    networks' (`critical`). `num_absent` networks failed or are missing.
+    layers, `max_compression_sparsity` the sparsity it means. `num_absent` networks failed or are missing. Network by
+    network, that is `analysis.critical`.
     """
-    smallest = critical(results).group_by(*_PANEL, "curve").agg(pl.col("critical_compression_ratio").min())
     measured = pl.col("n") > 0
     density = pl.col("density")
     sparsest = measured & (density == density.filter(measured).min())
     ratio = pl.col("max_compression_ratio").max()
     return (
         shares(results)
-        .group_by(*_PANEL, "curve")
+        .group_by(*MODEL, "curve")
         .agg(
             (1 - density.filter(measured & (pl.col("num_collapsed") == 0)).min()).alias("largest_sparsity_without"),
             (1 - density.filter(pl.col("num_collapsed") > 0).max()).alias("smallest_sparsity_with"),
@@ -115,17 +77,16 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             (1 - 1 / ratio).alias("max_compression_sparsity"),
             pl.col("num_absent").sum(),
         )
-        .join(smallest, on=[*_PANEL, "curve"], how="left")
-        .sort(*_PANEL, "curve")
+        .sort(*MODEL, "curve")
     )
 
 
-def chart(collapsed: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
+def plot(collapsed: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
     """All panels of collected `shares` below each other: a figure for a notebook or a paper."""
     palette = palette or Palette.of(collapsed["curve"])
     panels = [
         panel(rows, palette, title=f"{model} on {dataset}", width=480)
-        for (dataset, model), rows in collapsed.partition_by(_PANEL, as_dict=True, maintain_order=True).items()
+        for (dataset, model), rows in collapsed.partition_by(MODEL, as_dict=True, maintain_order=True).items()
     ]
     return alt.concat(*panels, columns=1)
 

@@ -2,7 +2,7 @@
 
 One row a layer (`of_layers`: figures 3 and 4), a round (`of_rounds`: figure 7) or a trial (`of_trials`), each with the
 data set, model, curve, density and seeds it belongs to. Collapse over many trials, with maximal and critical
-compression, is `analysis.collapse`.
+compression, is `analysis.critical`.
 """
 
 from __future__ import annotations

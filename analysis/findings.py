@@ -49,11 +49,11 @@ def _survival(model: str, rows: pl.DataFrame) -> Iterator[str]:
     density = (measured if telling.is_empty() else telling)["density"].min()
     at_end = measured.filter(pl.col("density") == density).sort("collapsed_share", "curve")
     keep = [
-        f"{_spoken(row['curve'])} in {row['n']} of {row['n']} runs"
+        f"{spoken(row['curve'])} in {row['n']} of {row['n']} runs"
         for row in at_end.filter(num_collapsed=0).iter_rows(named=True)
     ]
     lose = [
-        f"{_spoken(row['curve'])} in {row['num_collapsed']} of {row['n']}"
+        f"{spoken(row['curve'])} in {row['num_collapsed']} of {row['n']}"
         for row in at_end.filter(pl.col("num_collapsed") > 0).iter_rows(named=True)
     ]
     where = f"At {_sparsity(density)} sparsity"
@@ -79,7 +79,7 @@ def _sparsest_almost_dense(model: str, rows: pl.DataFrame) -> Iterator[str]:
     if good.is_empty():
         return
     best = good.filter(pl.col("density") == pl.col("density").min()).sort("curve")
-    curves = [f"{_spoken(row['curve'])} (n = {row['n']})" for row in best.iter_rows(named=True)]
+    curves = [f"{spoken(row['curve'])} (n = {row['n']})" for row in best.iter_rows(named=True)]
     yield (
         f"{model}: the sparsest networks within one point of the dense {100 * level['mean_accuracy']:.1f} % "
         f"(n = {level['n']}) are at {_sparsity(best['density'][0])} sparsity, from {_and(curves)}."
@@ -96,7 +96,7 @@ def _best_when_sparsest(model: str, rows: pl.DataFrame) -> Iterator[str]:
     density = clear["density"].min()
     ranked = measured.filter(pl.col("density") == density).sort("mean_accuracy", "curve", descending=[True, False])
     first = ranked.row(0, named=True)
-    text = f"{model}: at {_sparsity(density)} sparsity, {_spoken(first['curve'])} "
+    text = f"{model}: at {_sparsity(density)} sparsity, {spoken(first['curve'])} "
     if ranked.height == 1:
         text += f"has a mean accuracy of {_mean(first)}"
     else:
@@ -118,7 +118,7 @@ def _sparsity(density: object) -> str:
     return sparsity_text(density)
 
 
-def _spoken(curve: str) -> str:
+def spoken(curve: str) -> str:
     """A curve's label inside a sentence: "synflow (100 rounds)"."""
     pruner, comma, settings = curve.partition(", ")
     return f"{pruner} ({settings})" if comma else pruner

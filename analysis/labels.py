@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 
 import polars as pl
 
@@ -16,12 +17,16 @@ LONGEST_STOP = 6
 """Characters of a density in the label of a schedule with many."""
 
 
-def labelled(points: pl.LazyFrame) -> pl.LazyFrame:
-    """Points with their label columns, in a fixed order."""
+def labelled(points: pl.LazyFrame, *, constant: Mapping[str, pl.Expr], hidden: Collection[str] = ()) -> pl.LazyFrame:
+    """Points with their label columns, in no particular order.
+
+    `constant` holds settings that `points` has no column for, all points having this value: to carry them along would
+    cost more than all the rest. A setting in `hidden` is not named: its values share a label.
+    """
     named = ["dataset", "dataset_options", "validation", "model", "model_options"]
+    describe = partial(_labels, points, constant=constant, hidden=hidden)
     labels = [
-        _labels(
-            points,
+        describe(
             "dataset_label",
             kind=["dataset"],
             settings={
@@ -29,9 +34,8 @@ def labelled(points: pl.LazyFrame) -> pl.LazyFrame:
                 "validation": pl.lit("validation ") + pl.col("validation"),
             },
         ),
-        _labels(points, "model_label", kind=["model"], settings={"model_options": _options("model_options")}),
-        _labels(
-            points,
+        describe("model_label", kind=["model"], settings={"model_options": _options("model_options")}),
+        describe(
             "curve",
             kind=["pruner"],
             settings={
@@ -66,8 +70,7 @@ def labelled(points: pl.LazyFrame) -> pl.LazyFrame:
             },
         ),
         # compared within a model on a data set: that each model has a learning rate of its own needs no label
-        _labels(
-            points,
+        describe(
             "training_label",
             kind=named,
             head=False,
@@ -96,8 +99,10 @@ def labelled(points: pl.LazyFrame) -> pl.LazyFrame:
         ),
     ]
     for columns, table in labels:
-        points = points.join(table, on=columns, how="left", nulls_equal=True)
-    return points.sort(*PANEL, "curve", "density", "seed_init", "seed_data", "seed_prune", "trial_id")
+        points = (
+            points.join(table, on=columns, how="left", nulls_equal=True) if columns else points.join(table, how="cross")
+        )
+    return points
 
 
 def _labels(
@@ -106,6 +111,8 @@ def _labels(
     *,
     kind: list[str],
     settings: Mapping[str, pl.Expr],
+    constant: Mapping[str, pl.Expr],
+    hidden: Collection[str],
     head: bool = True,
     unusual: Mapping[str, pl.Expr] | None = None,
 ) -> tuple[list[str], pl.LazyFrame]:
@@ -114,25 +121,29 @@ def _labels(
     A setting is spelled out only if it varies within its kind or is `unusual`. Computed on the few distinct
     combinations of settings, not on the many points.
     """
+    settings = {column: text for column, text in settings.items() if column not in hidden}
     columns = [*kind, *settings]
-    varying = [
+    varying = [column for column in columns if column not in constant]
+    parts: list[pl.Expr] = [
         pl.when((pl.col(column).n_unique().over(kind) > 1) | (unusual or {}).get(column, pl.lit(False))).then(text)
         for column, text in settings.items()
     ]
-    parts = [pl.col(kind[0]), *varying] if head else varying
-    distinct = (
-        points.select(columns)
-        .unique()
-        .with_columns(pl.concat_str(parts, separator=", ", ignore_nulls=True).alias(label))
+    if head:
+        parts = [pl.col(kind[0]), *parts]
+    # without a varying column one row is enough, which any column gives
+    chosen = points.select(varying).unique() if varying else points.select("trial_id").head(1)
+    distinct = chosen.with_columns(constant[column] for column in columns if column in constant).with_columns(
+        pl.concat_str(parts, separator=", ", ignore_nulls=True).alias(label)
     )
     options = pl.col(columns[-1])
     # readable options can coincide ("1" and 1): two curves under one name would be averaged, so such get the JSON
     ambiguous = pl.len().over(*kind, label) > 1
-    return columns, distinct.with_columns(
+    return varying, distinct.select(
+        *varying,
         pl.when(ambiguous)
         .then(pl.concat_str([label, options], separator=" ", ignore_nulls=True))
         .otherwise(label)
-        .alias(label)
+        .alias(label),
     )
 
 
@@ -169,3 +180,8 @@ def _options(column: str) -> pl.Expr:
         .str.replace_all(",", ", ", literal=True)
     )
     return pl.when(pl.col(column) == "{}").then(pl.lit("default options")).otherwise(words)
+
+
+def without_rounds(curve: pl.Expr) -> pl.Expr:
+    """A curve's label less its number of rounds, which stands right behind the pruner where it is said at all."""
+    return curve.str.replace("^([^,]+), [0-9]+ rounds?(,|$)", "${1}${2}")

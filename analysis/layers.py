@@ -37,7 +37,7 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def chart(kept: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
+def plot(kept: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
     """All panels of a collected `table` below each other: a figure for a notebook or a paper."""
     palette = palette or Palette.of(kept["curve"])
     panels = [

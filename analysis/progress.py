@@ -8,12 +8,12 @@ from analysis.scan import Trials
 
 
 def table(store: Trials) -> pl.LazyFrame:
-    """One row of counts, each trial once.
+    """One row of counts, each trial once, and once in each store of several that are scanned apart.
 
     `num_folded` points share their trial with another point. `num_completed` includes `num_diverged` and
     `num_collapsed`; completed, failed and missing add up to `num_trials`.
     """
-    each = store.results.unique("trial_id", keep="any").select(
+    each = store.results.unique(["store", "trial_id"], keep="any").select(
         pl.len().cast(pl.Int64).alias("num_trials"),
         *(
             (pl.col("status") == status).sum().cast(pl.Int64).alias(f"num_{status}")

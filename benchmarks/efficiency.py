@@ -1,4 +1,4 @@
-"""How much of the machine a training step uses: multiplications, the machine's peak, and model FLOP utilisation.
+"""How much of the machine a training step uses: the machine's peak, and model FLOP utilisation.
 
     python -m benchmarks.efficiency [--device cpu]
 
@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 
 def clock(device: torch.device) -> float:
@@ -25,35 +25,6 @@ def clock(device: torch.device) -> float:
         return time.process_time()
     torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def macs_per_image(model: nn.Module, input_shape: tuple[int, int, int]) -> int:
-    """Multiplications by weights of convolutions and linear layers, groups included, in one forward pass of an image.
-
-    Counted while the network runs on two images; a layer that runs on one example for the whole batch counts for it.
-    """
-    counted = 0
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal counted
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        positions = output[0].numel() // len(weight)
-        counted += weight.numel() * positions
-
-    hooks = [
-        layer.register_forward_hook(count) for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)
-    ]
-    was_training = model.training
-    try:
-        with torch.no_grad():
-            first = next(model.parameters(), torch.empty(0))
-            model.eval()(torch.zeros(2, *input_shape, device=first.device, dtype=first.dtype))
-    finally:
-        model.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    return counted
 
 
 def mfu(macs: int, batch: int, step_seconds: float, peak: float) -> float:

@@ -26,12 +26,12 @@ import torch
 import vl_convert
 
 from analysis import accuracy
-from analysis.report import VEGALITE
+from analysis.report.section import VEGALITE
 from analysis.scan import scan
 from analysis.sparsity import sparsity_texts
 from orchestrator.cohort import Cohort, CohortRunner, RunSettings, publish_run
 from orchestrator.plan import make_plan
-from orchestrator.run import save_sweep
+from orchestrator.saved_sweeps import save_sweep
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep, read_sweep_file
@@ -135,7 +135,7 @@ def draw(results: pl.LazyFrame, path: Path) -> None:
     """The product's own figure of accuracy against sparsity, from a round number below the lowest run."""
     table = accuracy.table(results).collect()
     lowest = max(0.0, math.floor(20 * min(table["min_accuracy"].drop_nulls()) - 0.2) / 20)
-    figure = accuracy.chart(table, lowest=lowest)
+    figure = accuracy.plot(table, lowest=lowest)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(vl_convert.vegalite_to_png(figure.to_dict(), vl_version=VEGALITE, scale=2))
 

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.compaction_exactness import MaskedDense
-from benchmarks.efficiency import clock, macs_per_image
+from benchmarks.efficiency import clock
 from benchmarks.scoring import machine
 from models.cifar_resnet import resnet20
 from models.resnet import resnet18
@@ -38,6 +38,7 @@ from pruning.scoring import prune_at_once, score_network
 from training.build import build_criterion
 from training.compaction.compact import NotCompacted, compact
 from training.config import PrunerConfig, TrainingConfig
+from training.macs import macs_per_image
 from training.masking import Removed, removed_weights, zero_removed
 from training.optimizer import build_optimizer
 

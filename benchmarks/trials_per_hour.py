@@ -32,9 +32,11 @@ from benchmarks.careful_user import CarefulUser
 from benchmarks.few_images import few_images, has_cifar100
 from benchmarks.phases import Stopwatch, WatchedContext
 from benchmarks.scoring import machine
-from orchestrator.plan import PlannedTrial, points
-from orchestrator.run import split_cohorts
+from orchestrator.cost import CostModel
+from orchestrator.plan import points
+from orchestrator.schedule import Schedule, cohorts_of, in_running_order
 from orchestrator.sweepfile import parse_sweep
+from orchestrator.trials import PlannedTrial, Trials
 from training.config import TrialConfig
 from training.trial import run_cohort
 
@@ -115,8 +117,10 @@ def jobs_of(arguments: argparse.Namespace) -> tuple[list[tuple[TrialConfig, str]
     for point, config, _, identity in points(parse_sweep(text, name="trials_per_hour", folder=REPOSITORY)):
         asked.append((point, identity))
         folded.setdefault(identity, PlannedTrial(trial_id=identity, attempt=1, config=config))
-    planned = list(folded.values())
-    cohorts = split_cohorts(planned, location="", run_id="", slots=arguments.processes)
+    planned = Trials.of(folded.values())
+    costs = CostModel()
+    planned = in_running_order(planned, costs)
+    cohorts = list(cohorts_of(Schedule(planned, costs, location="", run_id=""), arguments.processes))
     root = str(arguments.root)
     numbered = (PlannedTrial(trial_id=str(number), attempt=1, config=point) for number, (point, _) in enumerate(asked))
     ways = [[Job(CAREFUL, (trial,), root) for trial in numbered]]

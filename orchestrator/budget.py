@@ -18,7 +18,7 @@ class BudgetSpec(Strict):
     gpu_hours: Amount | None = None
     """GPU hours of trials, each counted with the share of a GPU that it reserves."""
     cpu_hours: Amount | None = None
-    """Hours of trials on a CPU, which reserve one core each."""
+    """Core hours of trials on a CPU, each counted with the cores that it reserves."""
     money: Amount | None = None
     """In the currency of the prices."""
     price_per_gpu_hour: Amount | None = None

@@ -4,38 +4,53 @@ Failure model. A trial that raises is a failed row. A process that dies loses at
 segment; whoever restarts the cohort finds its start marker and goes careful: committed trials are skipped, every
 trial starts with a marker of its own and is committed alone. A marker without a row, left on a node that is still
 alive, is one crash of that trial; after `max_attempts` of them it gets a failed row, `crashed`, and the rest goes on.
-Starts on a node that died say nothing about the trial and are not counted.
+Starts on a node that died say nothing about the trial and are not counted. A trial that takes too long leaves a marker
+that says so and ends the process (`time_limit.py`): it has its failed row as soon as the cohort goes on.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import pkgutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from orchestrator.deadline import Deadline
-from orchestrator.plan import PlannedTrial
+from orchestrator.parts import PARTS
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
+from orchestrator.store.merges import live_files
 from orchestrator.store.rows import Provenance, Row, attempt_rows
 from orchestrator.store.write import write_segment
-from training.config import CHECKPOINT_SECONDS, Named, TrialConfig
+from orchestrator.time_limit import time_limit
+from orchestrator.trials import PlannedTrial, Trials
+from training.config import CHECKPOINT_SECONDS, Named, TrialConfig, part_text
 from training.context import CohortContext
 from training.record import TrialError, TrialRecord
 from training.snapshots import Interrupted, Wish
-from training.trial import run_cohort
 
 FLUSH_SECONDS = 5.0
-FLUSH_TRIALS = 50
+FLUSH_TRIALS = 500
+"""A bound on memory alone: what a crash costs is bounded by the seconds, and each segment is a file in every table."""
+RUNNER = "training.trial:run_cohort"
+ERROR_CHARACTERS = 200
+"""Of a trial's error, what is reported while the sweep runs."""
 
-PLAN_SCHEMA = pa.schema([("trial_id", pa.string()), ("attempt", pa.int64()), ("config", pa.string())])
+PLAN_SCHEMA = pa.schema(
+    [("trial_id", pa.string()), ("attempt", pa.int64())]
+    + [(name, pa.dictionary(pa.int32(), pa.string())) for name in PARTS]
+)
+"""A trial to run: each part of its configuration as JSON, which repeats and so takes next to no room."""
+PLAN_ROWS_AT_A_TIME = 5_000
+"""A row group: what a worker reads of the plan to find its few hundred trials."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +62,8 @@ class RunSettings:
     device: str = "auto"
     max_attempts: int = 3
     """Crashes of its process after which a trial is given up."""
+    time_limit_seconds: float | None = None
+    """For one trial; None is no limit."""
     engine: str = "compact"
     save_masks: bool = False
     checkpoint_seconds: float = CHECKPOINT_SECONDS
@@ -55,6 +72,9 @@ class RunSettings:
     """The folder of data sets, absolute; None lets each node use its own default."""
     deadline: Deadline | None = None
     """When the run has to be over."""
+    runner: str = RUNNER
+    """What runs the trials of a cohort, "module:function" with the arguments of `training.trial.run_cohort`. Benchmarks
+    of scheduling put one in its place that does nothing; no sweep file or command can."""
 
     def to_json(self) -> str:
         """The settings as JSON."""
@@ -78,6 +98,8 @@ class Cohort:
     number: int
     start: int
     stop: int
+    patience_seconds: float | None = None
+    """After so long, trials that have not begun are given back; None: never."""
 
     @property
     def label(self) -> str:
@@ -92,26 +114,62 @@ class Progress:
     completed: int = 0
     failed: int = 0
     collapsed: int = 0
+    seconds: dict[int, float] = field(default_factory=dict)
+    """What each trial took of its slot, by row of the plan."""
     gpu_seconds: float = 0.0
-    """Of its trials that ran on a GPU, whatever share of it they reserve."""
+    """Of its trials that ran on a GPU, as their rows say, whatever share of it they reserve."""
     cpu_seconds: float = 0.0
+    errors: dict[int, str] = field(default_factory=dict)
+    """Type and message of each failed trial, by row of the plan."""
     finished: bool = False
     """Whether the cohort has nothing left."""
+    given_back: tuple[int, int] | None = None
+    """Rows of a finished cohort that it has not begun: for others to run."""
+
+    def add(self, row: int, record: TrialRecord, seconds: float) -> None:
+        """Count a trial, which took so many seconds."""
+        self.seconds[row] = seconds
+        in_its_row = sum(record.seconds.values())
+        if record.execution.device == "cpu":
+            self.cpu_seconds += in_its_row
+        else:
+            self.gpu_seconds += in_its_row
+        self.collapsed += record.num_collapsed_layers > 0
+        if record.error is None:
+            self.completed += 1
+        else:
+            self.failed += 1
+            self.errors[row] = f"{record.error.type}: {record.error.message[:ERROR_CHARACTERS]}"
 
 
-def publish_run(store: Store, settings: RunSettings, trials: list[PlannedTrial]) -> None:
+def publish_run(store: Store, settings: RunSettings, trials: Trials) -> None:
     """Write a run's plan and settings where its workers read them."""
     run = settings.provenance.run_id
-    table = pa.table(
-        {
-            "trial_id": [trial.trial_id for trial in trials],
-            "attempt": [trial.attempt for trial in trials],
-            "config": [trial.config.to_json() for trial in trials],
-        },
-        schema=PLAN_SCHEMA,
-    )
-    store.publish_table(table, "runs", run, "plan.parquet")
+    store.publish_tables(PLAN_SCHEMA, _plan_rows(trials), "runs", run, "plan.parquet")
     store.publish_text(settings.to_json(), "runs", run, "run.json")
+
+
+def read_planned(store: Store, run_id: str, start: int, stop: int) -> list[PlannedTrial]:
+    """Rows [start, stop) of a run's plan."""
+    return [
+        PlannedTrial(
+            trial_id=row["trial_id"],
+            attempt=row["attempt"],
+            config=TrialConfig.from_parts({name: row[name] for name in PARTS}),
+        )
+        for row in store.read_rows(start, stop, "runs", run_id, "plan.parquet").to_pylist()
+    ]
+
+
+def _plan_rows(trials: Trials) -> Iterator[pa.Table]:
+    texts = {name: pa.array(map(part_text, trials.parts.of[name]), pa.string()) for name in PARTS}
+    for rows in trials.frame.iter_slices(PLAN_ROWS_AT_A_TIME):
+        columns: dict[str, pa.Array] = {name: rows[name].to_arrow() for name in ("trial_id", "attempt")}
+        columns["trial_id"] = columns["trial_id"].cast(pa.string())
+        for name in PARTS:
+            numbers = rows[name].cast(pl.Int32).to_arrow()
+            columns[name] = pa.DictionaryArray.from_arrays(numbers, texts[name])
+        yield pa.table(columns, schema=PLAN_SCHEMA)
 
 
 class CohortRunner:
@@ -147,15 +205,21 @@ class CohortRunner:
         self._num_segments = 0
         self._careful = bool(self._markers())
         self._mark({})
-        self._attempts = self._careful_attempts() if self._careful else self._attempts_at(self._planned())
+        self._give_back_at = time.monotonic() + (cohort.patience_seconds or math.inf)
+        planned = read_planned(self._store, cohort.run_id, cohort.start, cohort.stop)
+        self._rows = {trial.trial_id: row for row, trial in enumerate(planned, start=cohort.start)}
+        self._attempts = self._careful_attempts(planned) if self._careful else self._attempts_at(planned)
 
     def step(self) -> Progress:
         """Run trials until a few seconds or a segment's worth are done, and commit them."""
-        deadline = time.monotonic() + FLUSH_SECONDS
+        started = time.monotonic()
+        deadline = started + FLUSH_SECONDS
         progress = Progress()
         rows: list[Mapping[str, list[Row]]] = []
         done: list[TrialConfig] = []
         for trial, attempt, record in self._in_time():
+            if self._settings.deadline:
+                self._settings.deadline.saw(sum(record.seconds.values()))
             if record.error is None:
                 done.append(trial.config)
             rows.append(
@@ -167,17 +231,15 @@ class CohortRunner:
                     provenance=self._settings.provenance,
                 )
             )
-            progress.completed += record.error is None
-            progress.failed += record.error is not None
-            seconds = sum(record.seconds.values())
-            if self._settings.deadline:
-                self._settings.deadline.saw(seconds)
-            if record.execution.device == "cpu":
-                progress.cpu_seconds += seconds
-            else:
-                progress.gpu_seconds += seconds
-            progress.collapsed += record.num_collapsed_layers > 0
-            if self._careful or len(rows) == FLUSH_TRIALS or time.monotonic() > deadline:
+            now = time.monotonic()
+            progress.add(self._rows[trial.trial_id], record, now - started)
+            started = now
+            if now > self._give_back_at and not self._careful:
+                progress.finished = True
+                if (next_row := self._rows[trial.trial_id] + 1) < self._cohort.stop:
+                    progress.given_back = (next_row, self._cohort.stop)
+                break
+            if self._careful or len(rows) == FLUSH_TRIALS or now > deadline:
                 break
         else:
             progress.finished = True
@@ -186,6 +248,8 @@ class CohortRunner:
             self._num_segments += 1
         for config in done:  # committed: nobody goes on from their checkpoints
             self._context.snapshots.forget(config)
+        for row in progress.seconds:  # writing is part of what each of them costs
+            progress.seconds[row] += (time.monotonic() - started) / len(rows)
         return progress
 
     def _in_time(self) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
@@ -197,41 +261,41 @@ class CohortRunner:
         except (StopIteration, Interrupted):
             return
 
-    def _planned(self) -> list[PlannedTrial]:
-        content = pa.BufferReader(self._store.read_bytes("runs", self._cohort.run_id, "plan.parquet"))
-        table = pq.read_table(content).slice(self._cohort.start, self._cohort.stop - self._cohort.start)
-        return [
-            PlannedTrial(trial_id=row["trial_id"], attempt=row["attempt"], config=TrialConfig.from_json(row["config"]))
-            for row in table.to_pylist()
-        ]
-
     def _attempts_at(self, trials: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """The normal way: one pass, sharing everything."""
+        run_cohort = pkgutil.resolve_name(self._settings.runner)
         records = run_cohort((trial.config for trial in trials), self._context, check=self._check_source)
-        for trial, record in zip(trials, records, strict=True):
+        for trial in trials:
+            with time_limit(self._settings.time_limit_seconds, partial(self._mark_too_long, trial)):
+                record = next(records)
             yield trial, trial.attempt, record
 
-    def _careful_attempts(self) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
+    def _careful_attempts(self, planned: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """After a crash: what is not committed, each trial marked before it starts."""
         committed = self._committed()
-        for trial in self._planned():
+        for trial in planned:
             if trial.trial_id in committed:
+                continue
+            if stack := self._too_long(trial.trial_id):
+                yield trial, trial.attempt, self._given_up(trial, "time limit", self._too_long_message(), stack)
                 continue
             crashes = self._crashes(trial.trial_id)
             if crashes >= self._settings.max_attempts:
-                yield trial, trial.attempt + crashes - 1, self._crashed(trial, crashes)
+                yield trial, trial.attempt + crashes - 1, self._given_up(trial, "crashed", _crashed_message(crashes))
                 continue
             self._mark({"trial_id": trial.trial_id, "node_id": self._node_id})
             for _, attempt, record in self._attempts_at([trial]):
                 yield trial, attempt + crashes, record
 
-    def _crashed(self, trial: PlannedTrial, crashes: int) -> TrialRecord:
-        message = (
-            f"the process running this trial died {crashes} times without an error: it was killed, ran out of memory "
-            "or exited; `prunesweep trial DIR ID --debug` runs it in front of you"
-        )
-        error = TrialError(type="crashed", message=message, traceback="")
+    def _given_up(self, trial: PlannedTrial, kind: str, message: str, stack: str = "") -> TrialRecord:
+        error = TrialError(type=kind, message=message, traceback=stack)
         return TrialRecord(config=trial.config, execution=self._context.execution_of(trial.config), error=error)
+
+    def _too_long_message(self) -> str:
+        seconds = self._settings.time_limit_seconds
+        return (
+            f"took longer than {seconds:g} s and was ended (--time-limit); `prunesweep trial DIR ID` shows where it was"
+        )
 
     def _check_source(self, config: TrialConfig) -> None:
         """Refuse to record new code's result under the id of the code that was planned."""
@@ -251,20 +315,37 @@ class CohortRunner:
         name = f"{self._cohort.label}-{uuid.uuid4().hex}.json"
         self._store.publish_text(json.dumps(content), "runs", self._cohort.run_id, "started", name)
 
+    def _mark_too_long(self, trial: PlannedTrial, stack: str) -> None:
+        self._mark({"too_long": trial.trial_id, "stack": stack})
+
+    def _too_long(self, trial_id: str) -> str:
+        """Where a trial was when its time was up, in an earlier process of this run; "" where it was not."""
+        return next((marker["stack"] for marker in self._read_markers() if marker.get("too_long") == trial_id), "")
+
     def _crashes(self, trial_id: str) -> int:
         """Earlier starts of an uncommitted trial on nodes that outlived them."""
-        crashes = 0
+        starts = [marker for marker in self._read_markers() if marker.get("trial_id") == trial_id]
+        return sum(self._is_node_alive(start["node_id"]) for start in starts)
+
+    def _read_markers(self) -> Iterator[dict[str, str]]:
         for name in self._markers():
-            content = json.loads(self._store.read_text("runs", self._cohort.run_id, "started", name))
-            crashes += content.get("trial_id") == trial_id and self._is_node_alive(content["node_id"])
-        return crashes
+            yield json.loads(self._store.read_text("runs", self._cohort.run_id, "started", name))
 
     def _committed(self) -> set[str]:
-        """Trials of this cohort that an earlier process of this run committed."""
-        prefix = f"{self._cohort.label}-"
-        names = [name for name in self._store.files("trials") if name.startswith(prefix)]
+        """Trials that an earlier process of this run committed, among others: their segments may have been merged."""
+        live = live_files(self._store, "trials")
+        names = [name for name in live.segments if name.startswith(f"{self._cohort.label}-")] + live.merged
+        done = (pl.col("run_id") == self._cohort.run_id) | (pl.col("status") == "completed")
         committed: set[str] = set()
         for name in names:
             content = self._store.read_bytes("trials", name)
-            committed |= set(pl.read_parquet(content, columns=["trial_id"])["trial_id"])
+            rows = pl.read_parquet(content, columns=["trial_id", "run_id", "status"])
+            committed |= set(rows.filter(done)["trial_id"])
         return committed
+
+
+def _crashed_message(crashes: int) -> str:
+    return (
+        f"the process running this trial died {crashes} times without an error: it was killed, ran out of memory "
+        "or exited; `prunesweep trial DIR ID --debug` runs it in front of you"
+    )

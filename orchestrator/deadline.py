@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from orchestrator.cost import PHASES
 from orchestrator.errors import BadInput
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_table
 
-PHASES = ("load_seconds", "build_seconds", "prune_seconds", "train_seconds")
 TOO_LONG = 0.9
 """Share of the whole time from which on a trial is begun whatever is left: its start-up takes some of the rest."""
 

@@ -14,3 +14,4 @@ class Exit(IntEnum):
     INTERRUPTED = 3
     OUR_FAULT = 4
     OUT_OF_TIME = 5
+    """`run --within`: no further trial would have ended in time. Resumable."""

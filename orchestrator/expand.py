@@ -1,4 +1,4 @@
-"""From a sweep to the points of its grid, one at a time: a million points never exist at once.
+"""From a sweep to the points of its grid, lazily: a million points never exist at once as objects (`grid.py`).
 
 Order: data set, model, seed, pruner, training, density. Neighbours then share what a cohort shares: the data set, the
 model and, innermost, the scores of one-shot criteria, which serve every density.
@@ -6,8 +6,8 @@ model and, innermost, the scores of one-shot criteria, which serve every density
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from itertools import product
 
@@ -20,7 +20,9 @@ from orchestrator.sweep import DatasetSpec, ModelSpec, PrunerSpec, SeedSpec, Swe
 from training.config import (
     OWN_VALIDATION,
     DatasetConfig,
+    LevelsConfig,
     ModelConfig,
+    PrunerConfig,
     Seeds,
     TrainingConfig,
     TrialConfig,
@@ -29,8 +31,34 @@ from training.config import (
 from training.datasets.table import DATASETS
 
 
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """The points of one data set and model: every seed with every pruner and recipe at every density, in this order."""
+
+    dataset: DatasetConfig
+    model: ModelConfig
+    seeds: Sequence[Seeds]
+    recipes: Sequence[tuple[PrunerConfig, TrainingConfig, LevelsConfig]]
+    densities: Sequence[Decimal]
+
+
 def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
     """Every point of the grid as asked for, before folding. Raises BadInput for code that cannot be found."""
+    for block in blocks(sweep, user_code):
+        for seed, (pruner, training, levels), density in product(block.seeds, block.recipes, block.densities):
+            yield TrialConfig(
+                dataset=block.dataset,
+                model=block.model,
+                pruner=pruner,
+                density=density,
+                seeds=seed,
+                training=training,
+                levels=levels,
+            )
+
+
+def blocks(sweep: Sweep, user_code: UserCode) -> Iterator[Block]:
+    """The grid, a data set and model at a time. Raises BadInput for code that cannot be found."""
     densities = sweep.densities
     datasets = [
         DatasetConfig(
@@ -58,17 +86,8 @@ def expand(sweep: Sweep, user_code: UserCode) -> Iterator[TrialConfig]:
     )
     for dataset, model in product(datasets, models):
         trainings = list(dict.fromkeys(trainings_of(sweep.recipe(model.name))))
-        trained = [(asked.pruner, recipe, levels_under(recipe, asked)) for asked, recipe in product(pruners, trainings)]
-        for seed, (pruner, training, levels), density in product(seeds, trained, densities):
-            yield TrialConfig(
-                dataset=dataset,
-                model=model,
-                pruner=pruner,
-                density=density,
-                seeds=seed,
-                training=training,
-                levels=levels,
-            )
+        recipes = [(asked.pruner, recipe, levels_under(recipe, asked)) for asked, recipe in product(pruners, trainings)]
+        yield Block(dataset=dataset, model=model, seeds=seeds, recipes=recipes, densities=densities)
 
 
 def _validations(spec: DatasetSpec, name: str, preset: Preset | None) -> list[str]:

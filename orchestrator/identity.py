@@ -21,31 +21,56 @@ from functools import lru_cache
 
 from pruning.schedules import SCHEDULES, stops_above
 from pruning.table import ALL_PRUNERS, CUSTOM
-from training.config import DENSE_PRUNER, NUMERICS_VERSION, LevelsConfig, PrunerConfig, TrialConfig
+from training.config import (
+    DENSE_PRUNER,
+    NUMERICS_VERSION,
+    Component,
+    LevelsConfig,
+    PrunerConfig,
+    Seeds,
+    TrialConfig,
+)
 
 DENSE = PrunerConfig(name=DENSE_PRUNER)
 
 
+HASHED_PARTS = ("density", "dataset", "model", "pruner", "seeds", "training", "levels")
+"""Parts of a configuration in the order in which they are hashed."""
+
+
 def trial_id(config: TrialConfig) -> str:
     """32 hexadecimal digits that stand for the configuration and the numerics version."""
-    parts = (config.dataset, config.model, config.pruner, config.seeds, config.training, config.levels)
-    text = "\n".join([str(NUMERICS_VERSION), str(config.density), *(part.fragment for part in parts)])
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return id_of(*(hashed_text(getattr(config, name)) for name in HASHED_PARTS))
+
+
+def hashed_text(part: Component | Decimal) -> bytes:
+    """What of a part, or of a density, enters an id."""
+    return (str(part) if isinstance(part, Decimal) else part.fragment).encode()
+
+
+def id_of(*texts: bytes) -> str:
+    """The id of the configuration whose `HASHED_PARTS` have these texts."""
+    text = b"\n".join((b"%d" % NUMERICS_VERSION, *texts))
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def fold(config: TrialConfig) -> tuple[TrialConfig, str]:
     """The configuration that stands for all that must give its result, and why it is another one ("" if it is not)."""
-    if config.density == 1:
-        dense = replace(config, pruner=DENSE, levels=LevelsConfig(), seeds=replace(config.seeds, prune=0))
-        return dense, "dense: at density 1 the pruner cannot matter"
-    pruner, levels, reason = _fold_pruner(config.pruner, config.levels, config.density)
-    return (replace(config, pruner=pruner, levels=levels), reason) if reason else (config, "")
+    pruner, levels, reason = fold_pruner(config.pruner, config.levels, config.density)
+    seeds = fold_seeds(config.seeds, config.density)
+    return (replace(config, pruner=pruner, levels=levels, seeds=seeds), reason) if reason else (config, "")
+
+
+def fold_seeds(seeds: Seeds, density: Decimal) -> Seeds:
+    """At density 1 nothing is drawn for pruning."""
+    return replace(seeds, prune=0) if density == 1 else seeds
 
 
 @lru_cache(maxsize=4096)
-def _fold_pruner(
-    pruner: PrunerConfig, levels: LevelsConfig, density: Decimal
-) -> tuple[PrunerConfig, LevelsConfig, str]:
+def fold_pruner(pruner: PrunerConfig, levels: LevelsConfig, density: Decimal) -> tuple[PrunerConfig, LevelsConfig, str]:
+    """What of a configuration's pruner and levels can matter at a density, and why it is less ("" if it is not)."""
+    if density == 1:
+        return DENSE, LevelsConfig(), "dense: at density 1 the pruner cannot matter"
     entry = ALL_PRUNERS.get(pruner.name, CUSTOM)
     folded, reasons = pruner, []
     if not entry.reads_network and (folded.mode, folded.score_dtype) != ("eval", "float32"):

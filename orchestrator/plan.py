@@ -1,4 +1,8 @@
-"""What is left to run: the points of a sweep, folded into trials, minus what the store holds."""
+"""What is left to run: the points of a sweep, folded into trials, minus what the store holds.
+
+Columns, not objects (`grid.py`, `trials.py`): a million points against a million committed trials take seconds and
+less memory than torch (`python -m benchmarks.planning`).
+"""
 
 from __future__ import annotations
 
@@ -9,32 +13,22 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow as pa
 
-from orchestrator.expand import expand
-from orchestrator.identity import fold, trial_id
+from orchestrator.grid import ASKED, Grid
+from orchestrator.parts import PARTS, Parts
 from orchestrator.pruner_text import pruner_text
-from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
-from orchestrator.store.rows import config_columns
 from orchestrator.store.schema import POINTS
 from orchestrator.sweepfile import SweepFile
+from orchestrator.trials import Trials
 from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, TrialConfig
 
 if TYPE_CHECKING:
     from orchestrator.shard import Shard
 
-POINTS_PER_BATCH = 50_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedTrial:
-    """A trial to run, and which attempt at it this would be."""
-
-    trial_id: str
-    attempt: int
-    config: TrialConfig
+KEPT = ("trial_id", *PARTS)
+"""Columns of the grid that a planned trial is made of."""
 
 
 @dataclass(kw_only=True)
@@ -51,7 +45,7 @@ class Plan:
     """Points by axis value, for the axes a sweep file names."""
     networks: dict[tuple[DatasetConfig, ModelConfig], None] = field(default_factory=dict)
     """Every data set and model that meet in the grid, in its order."""
-    to_run: list[PlannedTrial] = field(default_factory=list)
+    to_run: Trials
 
     @property
     def num_trials(self) -> int:
@@ -64,63 +58,72 @@ def make_plan(file: SweepFile, store: Store, *, retry_failed: bool = False, shar
 
     Of a `shard`, points are counted as of the whole sweep, trials as its own.
     """
-    known = _known(store)
-    plan = Plan()
-    seen: set[str] = set()
-    for asked, config, reason, identity in points(file):
-        plan.num_points += 1
-        plan.networks[asked.dataset, asked.model] = None
-        for axis, value in _axis_values(asked):
-            plan.axes.setdefault(axis, Counter())[value] += 1
-        if identity in seen:
-            plan.folded[reason or "listed more than once"] += 1
-            continue
-        seen.add(identity)
-        status, attempt = known.get(identity, ("missing", 0))
-        trial = PlannedTrial(trial_id=identity, attempt=attempt + 1, config=config)
-        if shard is not None and not shard.holds(trial):
-            continue
-        if status == "completed":
-            plan.num_completed += 1
-        elif status == "failed" and not retry_failed:
-            plan.num_failed += 1
-        else:
-            plan.to_run.append(trial)
-    return plan
+    grid = Grid(file)
+    axes: dict[str, Counter[str]] = {}
+    networks: dict[tuple[DatasetConfig, ModelConfig], None] = {}
+    found = []
+    for chunk in grid.chunks():
+        _count_axes(chunk, grid.parts, axes, networks)
+        found.append(chunk.select(*KEPT, "reason"))
+    points = pl.concat(found).with_columns(is_first=pl.col("trial_id").is_first_distinct())
+    shared = points.filter(~pl.col("is_first")).group_by("reason", maintain_order=True).len()
+    folded = Counter({grid.reasons[reason] or "listed more than once": count for reason, count in shared.iter_rows()})
+    known = scan_trials(store).select("trial_id", "status", "attempt").collect()
+    trials = points.filter("is_first").select(KEPT)
+    if shard is not None:
+        trials = shard.part_of(trials, grid.parts)
+    trials = trials.join(known, on="trial_id", how="left", maintain_order="left")
+    skipped = ["completed"] if retry_failed else ["completed", "failed"]
+    return Plan(
+        num_points=points.height,
+        num_completed=int((trials["status"] == "completed").sum()),
+        num_failed=0 if retry_failed else int((trials["status"] == "failed").sum()),
+        folded=folded,
+        axes=axes,
+        networks=networks,
+        to_run=Trials(
+            trials.filter(~pl.col("status").fill_null("missing").is_in(skipped))
+            .with_columns(attempt=pl.col("attempt").fill_null(0) + 1)
+            .drop("status"),
+            grid.parts,
+        ),
+    )
 
 
 def points(file: SweepFile) -> Iterator[tuple[TrialConfig, TrialConfig, str, str]]:
     """(as asked, folded, why folded, trial id) of every point of the grid, in order."""
-    for asked in expand(file.sweep, UserCode(file.folder)):
-        config, reason = fold(asked)
-        yield asked, config, reason, trial_id(config)
+    grid = Grid(file)
+    for chunk in grid.chunks():
+        for row in chunk.iter_rows(named=True):
+            asked = grid.parts.config({name: row[column] for name, column in ASKED.items()})
+            yield asked, grid.parts.config(row), grid.reasons[row["reason"]], row["trial_id"]
 
 
 def publish_points(file: SweepFile, store: Store) -> None:
     """Write the sweep's grid to the store, in place of the grid that an earlier version of its file or code had."""
-    common = {"sweep": file.sweep.name, "sweep_hash": file.hash}
-    batches: list[pa.Table] = []
-    rows = []
-    for asked, _, _, identity in points(file):
-        rows.append(common | {"trial_id": identity} | config_columns(asked))
-        if len(rows) == POINTS_PER_BATCH:
-            batches.append(pa.Table.from_pylist(rows, schema=POINTS))
-            rows = []
-    batches.append(pa.Table.from_pylist(rows, schema=POINTS))
-    store.publish_table(pa.concat_tables(batches), "points", f"{file.sweep.name}.parquet")
+    store.publish_tables(POINTS, Grid(file).points(), "points", f"{file.sweep.name}.parquet")
 
 
-def _known(store: Store) -> dict[str, tuple[str, int]]:
-    """Status and attempts so far of every trial in the store."""
-    frame = scan_trials(store).select("trial_id", "status", pl.col("attempt")).collect()
-    return {identity: (status, attempt) for identity, status, attempt in frame.iter_rows()}
-
-
-def _axis_values(config: TrialConfig) -> Iterator[tuple[str, str]]:
-    yield "dataset", config.dataset.name
-    yield "model", _named(config.model.name, config.model.options)
-    yield "pruner", _pruner_text(config.pruner, config.levels)
-    yield "density", f"{config.density:f}"
+def _count_axes(
+    chunk: pl.DataFrame,
+    parts: Parts,
+    axes: dict[str, Counter[str]],
+    networks: dict[tuple[DatasetConfig, ModelConfig], None],
+) -> None:
+    """Add a chunk's points to the counts by axis value, and its networks to those known."""
+    columns = ["dataset", "model", "asked_pruner", "asked_levels", "density"]
+    for dataset, model, pruner, levels, density, count in (
+        chunk.group_by(columns, maintain_order=True).len().iter_rows()
+    ):
+        of = parts.of
+        networks[of["dataset"][dataset], of["model"][model]] = None
+        for axis, value in (
+            ("dataset", of["dataset"][dataset].name),
+            ("model", _named(of["model"][model].name, of["model"][model].options)),
+            ("pruner", _pruner_text(of["pruner"][pruner], of["levels"][levels])),
+            ("density", f"{of['density'][density]:f}"),
+        ):
+            axes.setdefault(axis, Counter())[value] += count
 
 
 @lru_cache(maxsize=4096)

@@ -71,6 +71,7 @@ class RunDisplay:
 
     def leaving(self) -> None:
         """Ray does not answer any more, and the process ends."""
+        self.was_stopped = True
         self._console.print("Ray is gone. Interrupted: the same command goes on from what is committed.")
 
     def _show(self) -> None:

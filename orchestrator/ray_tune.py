@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import os
 import signal
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -38,9 +40,9 @@ from ray.tune import (
     Trainable,
     TuneConfig,
     Tuner,
-    grid_search,
     with_resources,
 )
+from ray.tune.search import Searcher, SearchGenerator
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
 from orchestrator.errors import BadInput
@@ -55,6 +57,13 @@ EXIT_INTERRUPTED = 3
 
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 """What Tune would copy from our environment into its actors' and Ray into its logs, in plain text (Ray 2.60)."""
+
+PENDING_ON_CLUSTER = 32
+"""Cohorts that wait for a slot of a running cluster: what its autoscaler sees to start nodes for."""
+
+SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_WITHOUT_NODES = 10.0
+"""After which Ray is gone. A living cluster always has its head."""
 
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
@@ -71,7 +80,26 @@ class Cluster:
     gpus_per_trial: float | None = None
     """GPUs that each slot reserves; None is one where the cluster has any. Fractions share a GPU's time, not its
     memory: how many networks fit is the user's to say."""
+    cpus_per_trial: float = 1.0
+    """Cores that each slot reserves."""
     use_gpus: bool = True
+
+
+class Cohorts(Protocol):
+    """Where cohorts come from (`orchestrator.schedule.Schedule`)."""
+
+    def next_cohort(self, slots: int) -> Cohort | None:
+        """The next cohort, where `slots` of them run at a time; None where every trial is handed out."""
+
+    def observe(self, progress: Progress) -> None:
+        """Some trials were committed."""
+
+    def cohort_ended(self) -> None:
+        """A cohort is finished, or was given up."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no cohort is to come."""
 
 
 class ProgressDisplay(Protocol):
@@ -134,24 +162,20 @@ class CohortTrainable(Trainable):
             return Wish.NONE
 
 
-def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDisplay) -> list[str]:
-    """Run every cohort; return the errors of those that did not get to their end.
+def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *, run_id: str) -> list[str]:
+    """Run every cohort, each made when a slot is free; return the errors of those that did not get to their end.
 
     What is committed is in the store, whatever happens here. Returns early, without error, when interrupted.
     """
-    report = _Report(display)
+    report = _Report(cohorts, display)
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
         stop_file = Path(scratch) / "stop"
         tuner = Tuner(
-            with_resources(CohortTrainable, {"cpu": 1, "gpu": _gpus_per_trial(cluster)}),
-            param_space={
-                "cohort": grid_search([asdict(cohort) for cohort in cohorts]),
-                "folder": str(Path.cwd()),
-                "stop_file": str(stop_file),
-            },
-            tune_config=TuneConfig(reuse_actors=True),
+            with_resources(CohortTrainable, {"cpu": cluster.cpus_per_trial, "gpu": _gpus_per_trial(cluster)}),
+            param_space={"folder": str(Path.cwd()), "stop_file": str(stop_file)},
+            tune_config=TuneConfig(reuse_actors=True, search_alg=_OnDemand(cohorts, cluster), num_samples=-1),
             run_config=RunConfig(
-                name=cohorts[0].run_id,
+                name=run_id,
                 storage_path=scratch,
                 failure_config=FailureConfig(max_failures=MAX_COHORT_FAILURES),
                 checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
@@ -160,21 +184,80 @@ def run_cohorts(cohorts: list[Cohort], cluster: Cluster, display: ProgressDispla
             ),
         )
         with _stopping_gently(display, stop_file), _without_secrets():
-            results = tuner.fit()
+            try:
+                results = tuner.fit()
+            except RayIsGone:
+                display.leaving()
+                return report.errors
         return report.errors + [str(error) for error in results.errors]
+
+
+class RayIsGone(Exception):
+    """No node of the cluster is alive: Tune would wait for one for ever."""
+
+
+class _Source(Searcher):
+    """Tune's "next configuration to try" is the next cohort."""
+
+    def __init__(self, cohorts: Cohorts, cluster: Cluster) -> None:
+        super().__init__()
+        self._cohorts, self._cluster = cohorts, cluster
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+        cohort = self._cohorts.next_cohort(_num_slots(self._cluster))
+        return None if cohort is None else {"cohort": asdict(cohort)}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        self._cohorts.cohort_ended()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing is restored."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing is restored."""
+
+
+class _OnDemand(SearchGenerator):
+    """Asks for a cohort whenever there is room for one, until no more can come."""
+
+    def __init__(self, cohorts: Cohorts, cluster: Cluster) -> None:
+        super().__init__(_Source(cohorts, cluster))
+        self._cohorts = cohorts
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """There is no space to search."""
+        return True
+
+    def is_finished(self) -> bool:
+        return self._cohorts.is_finished
+
+    def save_to_dir(self, dirpath: str, session_str: str = "", **kwargs: Any) -> None:
+        """Nothing is restored."""
 
 
 class _Report(Callback):
     """Passes on what Tune hears from the cohorts."""
 
-    def __init__(self, display: ProgressDisplay) -> None:
-        self._display = display
+    def __init__(self, cohorts: Cohorts, display: ProgressDisplay) -> None:
+        self._cohorts, self._display = cohorts, display
+        self._looked_at = self._alive_at = time.monotonic()
         self._running: set[str] = set()
         self.errors: list[str] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks into a state it would restore from; ours is a screen, and nothing is restored."""
         return {}
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Raise RayIsGone where Ray's own processes died."""
+        now = time.monotonic()
+        if now - self._looked_at < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked_at = now
+        if any(node["Alive"] for node in ray.nodes()):
+            self._alive_at = now
+        elif now - self._alive_at > SECONDS_WITHOUT_NODES:
+            raise RayIsGone
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._running.add(trial.trial_id)
@@ -183,7 +266,9 @@ class _Report(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self._display.advance(Progress(**result["progress"]))
+        progress = Progress(**result.pop("progress"))  # or Tune would keep it for as long as the run takes
+        self._cohorts.observe(progress)
+        self._display.advance(progress)
         if result["error"]:
             self.errors.append(result["error"])
 
@@ -209,11 +294,9 @@ def _connected(cluster: Cluster) -> Iterator[None]:
     """
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if cluster.address == "local":
-            os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(cluster.slots)
-            size = cluster.slots
-        else:
-            size = None
+        is_ours = cluster.address == "local"
+        size = math.ceil(cluster.slots * cluster.cpus_per_trial) if is_ours else None
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(cluster.slots if is_ours else PENDING_ON_CLUSTER)
         try:
             with chdir(OUR_ROOT):
                 ray.init(
@@ -270,8 +353,9 @@ def _stopping_gently(display: ProgressDisplay, stop_file: Path) -> Iterator[None
         asked = True
         display.stopping()
         wish = Wish.LEAVE if number == signal.SIGTERM else Wish.SAVE
-        (stop_file.parent / "wish").write_text(wish.value, encoding="utf-8")
-        (stop_file.parent / "wish").rename(stop_file)
+        unpublished = stop_file.with_name("wish")
+        unpublished.write_text(wish.value, encoding="utf-8")
+        unpublished.rename(stop_file)
         if number == signal.SIGTERM:
             give_up.start()
         signal.raise_signal(signal.SIGUSR1)
@@ -294,6 +378,15 @@ def _without_secrets() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+def _num_slots(cluster: Cluster) -> int:
+    """Cohorts that run at a time; on a cluster that may grow, those that wait for it to grow are counted."""
+    if cluster.address == "local":
+        return cluster.slots
+    there = ray.cluster_resources()
+    needs = {"CPU": cluster.cpus_per_trial, "GPU": _gpus_per_trial(cluster)}
+    return max(PENDING_ON_CLUSTER, *(int(there.get(kind, 0) / need) for kind, need in needs.items() if need))
 
 
 def _gpus_per_trial(cluster: Cluster) -> float:

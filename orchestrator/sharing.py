@@ -9,31 +9,33 @@ finds it on the shelf.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
-from itertools import groupby
 
-from orchestrator.plan import PlannedTrial
+import numpy as np
+from numpy.typing import NDArray
+
+from orchestrator.trials import PlannedTrial, Trials
 from training.config import TrialConfig
 from training.levels import level_densities, stretches
 
 
-def in_sharing_order(trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+def in_sharing_order(trials: Trials) -> Trials:
     """The trials with those that share training side by side, each group where its first trial was."""
-    ordered = list(trials)
-    if any(trial.config.levels.pre_epochs for trial in trials):
-        for key in (levels_key, _dense_key):  # the coarser last: sorting is stable
-            ordered = _gathered(ordered, key)
-    return ordered
+    for key in (levels_key, _dense_key):  # the coarser last: sorting is stable
+        numbers = _key_numbers(trials, key)
+        if len(trials) and numbers.max() + 1 < len(trials):  # some share
+            trials = trials.take(np.argsort(numbers, kind="stable"))
+    return trials
 
 
-def sharing_groups(trials: Iterable[PlannedTrial]) -> Iterator[list[int]]:
-    """For neighbours that share dense training: how many of them share levels, run by run.
+def sharing_starts(trials: Trials) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """For trials in sharing order, where a group that shares dense training begins, and where one that shares levels.
 
-    A trial pruned at initialisation is a group of its own. `trials` are in sharing order.
+    A trial pruned at initialisation is a group of its own.
     """
-    for _, group in groupby(trials, key=_dense_key):
-        yield [sum(1 for _ in run) for _, run in groupby(group, key=levels_key)]
+    dense, levels = (_key_numbers(trials, key) for key in (_dense_key, levels_key))
+    return _starts(dense), _starts(dense) | _starts(levels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,26 +68,36 @@ def shared_training(trials: Iterable[PlannedTrial]) -> SharedTraining:
     return SharedTraining(trials=num_trials, epochs=sum(lengths.values()), epochs_alone=epochs_alone)
 
 
-def _gathered(trials: list[PlannedTrial], key: Callable[[PlannedTrial], Hashable]) -> list[PlannedTrial]:
+def _key_numbers(trials: Trials, key: Callable[[TrialConfig], Hashable]) -> NDArray[np.int64]:
+    """Equal numbers for trials with equal keys, rising in the order in which they first come.
+
+    Only trials with training before the first pruning have keys; each of the others is alone with its own.
+    """
+    levels = trials.parts.of["levels"]
+    trains_first = np.array([bool(one.pre_epochs) for one in levels], bool)[trials.frame["levels"].to_numpy()]
+    firsts = np.arange(len(trials))
     places: dict[Hashable, int] = {}
-    return sorted(trials, key=lambda trial: places.setdefault(key(trial), len(places)))
+    for place in np.flatnonzero(trains_first):
+        row = trials.frame.row(int(place), named=True)
+        firsts[place] = places.setdefault(key(trials.parts.config(row)), int(place))
+    return np.unique(firsts, return_inverse=True)[1]
 
 
-def _dense_key(trial: PlannedTrial) -> Hashable:
+def _starts(numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Where a run of equal numbers starts."""
+    return np.append(True, numbers[1:] != numbers[:-1])[: len(numbers)]
+
+
+def _dense_key(config: TrialConfig) -> Hashable:
     """Equal for trials that share the training before the first pruning."""
-    config = trial.config
-    if not config.levels.pre_epochs:
-        return trial.trial_id
     seeds, levels = config.seeds, config.levels
     point = levels.rewind_step if levels.rewind == "weights" else None
     return (config.dataset, config.model, config.training, seeds.init, seeds.data, levels.pre_epochs, point)
 
 
-def levels_key(trial: PlannedTrial) -> Hashable:
+def levels_key(config: TrialConfig) -> Hashable:
     """Equal for trials that share the training after the first pruning, unless it is the last of one of them."""
-    if not trial.config.levels.pre_epochs:
-        return trial.trial_id
-    return (_dense_key(trial), _first_pruning(trial.config))
+    return (_dense_key(config), _first_pruning(config))
 
 
 def _first_pruning(config: TrialConfig) -> Hashable:

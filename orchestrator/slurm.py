@@ -1,7 +1,7 @@
 """A sweep as a Slurm job array: one task a shard, each with a Ray of its own on its node, all on one store.
 
 No network between the tasks, no head to lose, no port to open: what they share is the folder of the store. A task ends
-before its wall time of its own accord (`run --time-limit`), or is warned by Slurm and has its long trials write
+before its wall time of its own accord (`run --within`), or is warned by Slurm and has its long trials write
 checkpoints; either way it goes back into the queue until its shard is done.
 """
 
@@ -50,7 +50,7 @@ limit=$(printf '%d:%02d:%02d' $((left / 3600)) $((left / 60 % 60)) $((left % 60)
 warned=
 trap 'warned=1; kill -TERM "$child" 2>/dev/null' USR1
 {retry}{python} -P -m orchestrator {words} \\
-  --shard "$SLURM_ARRAY_TASK_ID/{num_shards}" --slots "${{SLURM_CPUS_PER_TASK:-1}}" --time-limit "$limit"{retry_flag} &
+  --shard "$SLURM_ARRAY_TASK_ID/{num_shards}" --slots "${{SLURM_CPUS_PER_TASK:-1}}" --within "$limit"{retry_flag} &
 child=$!
 wait "$child"
 code=$?

@@ -17,7 +17,7 @@ import polars as pl
 
 from orchestrator.budget import BudgetSpec
 from orchestrator.cohort import Progress
-from orchestrator.deadline import PHASES
+from orchestrator.cost import PHASES
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_points, scan_table
 
@@ -33,10 +33,9 @@ class BudgetSpent(Exception):
 
 @dataclass(kw_only=True)
 class Spending:
-    """Hours of trials."""
+    """Hours of trials, each times what it reserves."""
 
     gpu_hours: float = 0.0
-    """Times the share of a GPU that a trial reserves."""
     cpu_hours: float = 0.0
 
     def reached(self, budget: BudgetSpec) -> str:
@@ -53,28 +52,30 @@ class Spending:
         return " and ".join(over)
 
 
-def read_spending(store: Store, sweep: str, *, gpus_per_trial: float) -> Spending:
-    """What the trials of a sweep's grid have cost so far."""
+def read_spending(store: Store, sweep: str, *, gpus_per_trial: float, cpus_per_trial: float) -> Spending:
+    """What the trials of a sweep's grid have cost so far, at what a trial reserves now."""
     grid = scan_points(store).filter(pl.col("sweep") == sweep).select("trial_id").unique()
     rows = scan_table(store, "trials").join(grid, on="trial_id", how="semi")
     hours = pl.sum_horizontal(PHASES).sum() / 3600
     on_gpu = pl.col("device").fill_null("cpu") != "cpu"
     by_device = rows.group_by(gpu=on_gpu).agg(hours=hours).collect()
     spent = {gpu: float(hours) for gpu, hours in by_device.iter_rows()}
-    return Spending(gpu_hours=spent.get(True, 0.0) * gpus_per_trial, cpu_hours=spent.get(False, 0.0))
+    return Spending(gpu_hours=spent.get(True, 0.0) * gpus_per_trial, cpu_hours=spent.get(False, 0.0) * cpus_per_trial)
 
 
 class Purse:
     """Watches a sweep's spending while it runs."""
 
-    def __init__(self, budget: BudgetSpec, store: Store, sweep: str, *, gpus_per_trial: float) -> None:
+    def __init__(
+        self, budget: BudgetSpec, store: Store, sweep: str, *, gpus_per_trial: float, cpus_per_trial: float
+    ) -> None:
         self._budget, self._store, self._sweep = budget, store, sweep
-        self._gpus_per_trial = gpus_per_trial
+        self._reserved = {"gpus_per_trial": gpus_per_trial, "cpus_per_trial": cpus_per_trial}
         self.read()
 
     def read(self) -> None:
         """Count again what is in the store."""
-        self._spending = read_spending(self._store, self._sweep, gpus_per_trial=self._gpus_per_trial)
+        self._spending = read_spending(self._store, self._sweep, **self._reserved)
         self._read_at = time.monotonic()
 
     def add(self, progress: Progress) -> None:
@@ -82,8 +83,8 @@ class Purse:
         if time.monotonic() - self._read_at > SECONDS_BETWEEN_READINGS:
             self.read()  # what was committed is in it
             return
-        self._spending.gpu_hours += progress.gpu_seconds * self._gpus_per_trial / 3600
-        self._spending.cpu_hours += progress.cpu_seconds / 3600
+        self._spending.gpu_hours += progress.gpu_seconds * self._reserved["gpus_per_trial"] / 3600
+        self._spending.cpu_hours += progress.cpu_seconds * self._reserved["cpus_per_trial"] / 3600
 
     @property
     def spent(self) -> str:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
 from orchestrator.errors import BadInput
+from orchestrator.estimate import Outcome, outcomes
 from orchestrator.pruner_text import COLUMNS, pruner_text
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_points, scan_trials
@@ -42,10 +43,12 @@ class Status:
     """By axis and value; a shared dense trial counts under each pruner."""
     errors: list[tuple[str, str, int]]
     """Type, message and number of failed trials, the most frequent first."""
+    estimates: list[Outcome]
+    """What each run was expected to take, and what its trials took."""
 
     def to_json(self) -> dict[str, Any]:
         """The status as JSON-ready values."""
-        return asdict(self)
+        return asdict(self) | {"estimates": [one.to_json() for one in self.estimates]}
 
 
 def read_status(store: Store) -> Status:
@@ -80,6 +83,7 @@ def read_status(store: Store) -> Status:
         total=_count(joined),
         axes=axes,
         errors=[(str(kind), str(message), int(count)) for kind, message, count in errors.iter_rows()],
+        estimates=outcomes(store),
     )
 
 
@@ -106,6 +110,8 @@ def show_status(status: Status, store: Store, console: Console) -> None:
     console.print(table)
     for kind, message, count in status.errors:
         console.print(f"{count:,} x {kind}: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    for outcome in status.estimates:
+        console.print(outcome.line(), style="dim", markup=False, highlight=False, soft_wrap=True)
     next_step = "resume" if total.failed or total.missing else "report"
     next_command = f"Next: prunesweep {next_step} {shlex.quote(store.location)}"
     console.print(next_command, markup=False, highlight=False, soft_wrap=True)

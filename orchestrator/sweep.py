@@ -280,6 +280,15 @@ class SeedSpec(Strict):
         return self
 
 
+class ResourceSpec(Strict):
+    """What each trial reserves of the machines it runs on: how, not what, so no part of a trial."""
+
+    gpu: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
+    """GPUs: 0.25 puts four trials on one, whose memory they share; auto is one where the cluster has any."""
+    cpu: Annotated[float, Field(gt=0)] = 1.0
+    """Cores. A trial computes on one; more where its data set is read by processes, or to leave memory for it."""
+
+
 class Sweep(Strict):
     """A whole sweep file."""
 
@@ -305,6 +314,8 @@ class Sweep(Strict):
     after it. A relative one counts from the folder you run in."""
     budget: BudgetSpec | None = None
     """What may be spent, by hours of trials or money; then nothing further is begun, and a larger budget goes on."""
+    resources: ResourceSpec = ResourceSpec()
+    """GPUs and cores a trial; --gpus-per-trial and --cpus-per-trial go before it."""
     save_masks: bool = False
     """Keep every trial's masks, eight weights a byte. Does not make a trial that is done run again."""
 

@@ -17,7 +17,7 @@ HEAVY = ("torch", "ray", "torchvision")
         ("import orchestrator.sweepfile", (*HEAVY, "polars", "altair")),
         ("import orchestrator.plan", HEAVY),
         ("import orchestrator.status", (*HEAVY, "altair")),
-        ("import analysis.report", HEAVY),
+        ("import analysis.report.write", HEAVY),
         ("import training.config, models.table, pruning.table, training.datasets.table", HEAVY),
         ("import training.trial", ("ray", "polars", "pydantic", "torchvision")),
     ],

@@ -20,6 +20,8 @@ NUMERICS_VERSION = 1
 
 CHECKPOINT_SECONDS = 300.0
 """Between checkpoints of a trial unless told otherwise: shorter trials write none. Not part of a trial."""
+WHOSE = ".json"
+"""Ends the file beside a snapshot's folder that holds the configuration of a trial it is for."""
 
 OWN_VALIDATION = "own"
 """`DatasetConfig.validation` of a data set as it is split by whoever published it."""
@@ -228,7 +230,15 @@ class TrialConfig:
     @classmethod
     def from_json(cls, text: str) -> TrialConfig:
         """The configuration that `to_json` wrote."""
-        fields = json.loads(text)
+        return cls._of(json.loads(text))
+
+    @classmethod
+    def from_parts(cls, texts: Mapping[str, str]) -> TrialConfig:
+        """The configuration whose parts have these texts (`part_text`), by field."""
+        return cls._of({name: json.loads(text) for name, text in texts.items()})
+
+    @classmethod
+    def _of(cls, fields: Mapping[str, Any]) -> TrialConfig:
         training = fields["training"] | {"lr_drops": tuple(fields["training"]["lr_drops"])}
         return cls(
             dataset=DatasetConfig(**fields["dataset"]),
@@ -239,3 +249,8 @@ class TrialConfig:
             training=TrainingConfig(**training),
             levels=LevelsConfig(**fields["levels"]),
         )
+
+
+def part_text(part: Component | Decimal) -> str:
+    """A part of a configuration, or its density, as JSON; `TrialConfig.from_parts` reads it back equal."""
+    return json.dumps(str(part)) if isinstance(part, Decimal) else options_text(asdict(part))

@@ -1,4 +1,4 @@
-"""What the trials of a cohort share: device, data set, first-round scores, which units belong together.
+"""What the trials of a cohort share: device, data set, first-round scores, what is known of the network's structure.
 
 Sharing has this one home. Everything in it is a pure function of configurations, so a trial gives the same bits
 with a context of its own as in the middle of a cohort.
@@ -30,6 +30,7 @@ from training.datasets.holdout import hold_out
 from training.device import ExecutionClass, prepare_device
 from training.known_prunings import KnownPrunings
 from training.levels import round_schedule
+from training.macs import weight_positions
 from training.seeds import generator
 from training.small_dense import small_dense
 from training.snapshots import Snapshots, Wish
@@ -62,6 +63,7 @@ class CohortContext:
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
         self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None
+        self._positions: tuple[tuple[object, ...], dict[str, int]] | None = None
 
     def settle(self) -> None:
         """Undo what an earlier trial's code may have done to the process: the class says how many threads compute."""
@@ -138,6 +140,23 @@ class CohortContext:
             return unit_groups(model, self.dataset(config.dataset).input_shape)
         except Exception:  # a user's network may do anything when probed; a diagnostic must not cost it the trial
             return None
+
+    def weight_positions(self, config: TrialConfig, model: nn.Module) -> dict[str, int]:
+        """`training.macs.weight_positions`, by weight; empty for a network that cannot be run to count them.
+
+        They are a function of the shapes alone: counted once for all trials of a network.
+        """
+        width = config.density if config.pruner.builds_smaller else None
+        key = (config.dataset, config.model, width)
+        if self._positions is None or self._positions[0] != key:
+            self._positions = (key, self._counted_positions(config, model))
+        return self._positions[1]
+
+    def _counted_positions(self, config: TrialConfig, model: nn.Module) -> dict[str, int]:
+        try:
+            return weight_positions(model, self.dataset(config.dataset).input_shape)
+        except Exception:  # as above: a user's network, and a number beside the result
+            return {}
 
     def _prune_set(self, config: TrialConfig) -> PruneSet:
         """Every pruner of one seed sees these same examples. Raises ValueError where there are not as many."""

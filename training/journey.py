@@ -109,7 +109,10 @@ class Journey:
         if self._config.levels.pre_epochs:
             self._start = training.state()
             self._context.snapshots.share(
-                history(self._config, self._course, self._number), self._snapshot(), keep=stretch.level == 0
+                history(self._config, self._course, self._number),
+                self._config,
+                self._snapshot(),
+                keep=stretch.level == 0,
             )
 
     def full_network(self) -> nn.Module:

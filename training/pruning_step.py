@@ -76,6 +76,7 @@ def described(pruned: Pruned, model: nn.Module, config: TrialConfig, context: Co
     dataset = context.dataset(config.dataset)
     wiring = connectivity(model, pruned.masks, dataset.input_shape)
     sizes = full_sizes(config, dataset)
+    positions = context.weight_positions(config, model)
     conserved = context.conservation_error(config, model, pruned.scores)
     initial = dict(zip(layer_names(pruned.masks), pruned.rounds[0].layer_scores, strict=True)) if pruned.scores else {}
     layers = [
@@ -89,6 +90,7 @@ def described(pruned: Pruned, model: nn.Module, config: TrialConfig, context: Co
             initial_score_sum=initial.get(name),
             unit_conservation_error=conserved.get(name),
             is_layer=is_layer(mask),
+            positions=positions.get(name) if is_layer(mask) else None,
         )
         for position, (name, mask) in enumerate(pruned.masks.items())
     ]

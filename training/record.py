@@ -85,6 +85,9 @@ class LayerRecord:
     (`pruning.conservation`)."""
     is_layer: bool = True
     """Whether it is the weight of a layer, not a bias, a scale or a residual identity that is prunable too."""
+    positions: int | None = None
+    """Positions that a layer's weights are applied at in one forward pass of one image; None for what is no layer, and
+    where it cannot be counted (`training.macs`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +153,23 @@ class TrialRecord:
     def num_collapsed_layers(self) -> int:
         """Prunable layers without a kept weight; biases, scales and identities are no layers."""
         return sum(layer.kept == 0 for layer in self.layers if layer.is_layer)
+
+    @property
+    def dense_macs(self) -> int | None:
+        """Multiply-accumulates of one image's forward pass through the dense network; None where some layer's are."""
+        return self._macs([layer.num_weights for layer in self.layers if layer.is_layer])
+
+    @property
+    def live_macs(self) -> int | None:
+        """Those by live weights alone: what is left to do where zeros cost nothing."""
+        return self._macs([layer.live for layer in self.layers if layer.is_layer])
+
+    def _macs(self, num_weights: list[int]) -> int | None:
+        positions = [layer.positions for layer in self.layers if layer.is_layer]
+        counted = [count for count in positions if count is not None]
+        if not counted or len(counted) < len(positions):
+            return None
+        return sum(weights * count for weights, count in zip(num_weights, counted, strict=True))
 
     @property
     def final(self) -> EpochRecord | None:

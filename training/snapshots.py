@@ -22,7 +22,7 @@ from torch import Tensor
 from pruning.masks import Masks
 from pruning.prune import Round
 from training.checkpoint import Checkpoint, Shelf, load_checkpoint, save_checkpoint
-from training.config import NUMERICS_VERSION, TrialConfig, options_text
+from training.config import NUMERICS_VERSION, WHOSE, TrialConfig, options_text
 from training.device import ExecutionClass
 from training.record import EpochRecord, LayerRecord
 
@@ -135,6 +135,7 @@ class Snapshots:
         self._prefixes: OrderedDict[str, Snapshot] = OrderedDict()
         self._on_shelf: list[str] = []
         self._written: set[str] = set()
+        self._labelled: set[tuple[str, str]] = set()
         self._left: set[str] | None = None
         """Checkpoints that earlier processes left, listed once: a request a trial would be slow on object storage."""
         self._last_save = time.monotonic()
@@ -162,6 +163,7 @@ class Snapshots:
             return
         wish = self._wish()
         key = self._key(config.to_json())
+        self._say_whose("checkpoints", key, config)
         save_checkpoint(self._shelf, snapshot.to_checkpoint(), "checkpoints", key)
         self._written.add(key)
         self._last_save = time.monotonic()
@@ -192,10 +194,11 @@ class Snapshots:
         key = self._key(config.to_json())
         if key in self._written:
             self._shelf.remove_folder("checkpoints", key)
+            self._shelf.remove("checkpoints", f"{key}{WHOSE}")
             self._written.discard(key)
 
-    def share(self, history: str, snapshot: Snapshot, *, keep: bool) -> None:
-        """Keep the end of a stretch for every trial with the same history.
+    def share(self, history: str, config: TrialConfig, snapshot: Snapshot, *, keep: bool) -> None:
+        """Keep the end of a stretch of a trial for every other with the same history.
 
         On the shelf that is those to `keep`, and the last few: what a sweep that is taken up again starts from.
         """
@@ -207,11 +210,13 @@ class Snapshots:
             self._prefixes.popitem(last=False)
         if self._shelf is None or self._shelf.files("prefixes", key):
             return
+        self._say_whose("prefixes", key, config)
         save_checkpoint(self._shelf, snapshot.to_checkpoint(), "prefixes", key)
         if not keep:
             self._on_shelf.append(key)
         for old in self._on_shelf[:-PREFIXES_ON_SHELF]:
             self._shelf.remove_folder("prefixes", old)
+            self._shelf.remove("prefixes", f"{old}{WHOSE}")
         self._on_shelf = self._on_shelf[-PREFIXES_ON_SHELF:]
 
     def shared(self, history: str, device: torch.device) -> Snapshot | None:
@@ -225,6 +230,13 @@ class Snapshots:
             return None
         self._prefixes[key] = Snapshot.of(found)
         return self._prefixes[key]
+
+    def _say_whose(self, kind: str, key: str, config: TrialConfig) -> None:
+        """Keep the trial's configuration beside a snapshot: keys do not say who needs it (`orchestrator.leftovers`)."""
+        assert self._shelf is not None
+        if (kind, key) not in self._labelled:
+            self._shelf.publish_bytes(config.to_json().encode(), kind, f"{key}{WHOSE}")
+            self._labelled.add((kind, key))
 
     def _key(self, text: str) -> str:
         content = f"{NUMERICS_VERSION}\n{self._class}\n{text}"

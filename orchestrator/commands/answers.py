@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Annotated, Any
 
 import typer
 
-from orchestrator.commands.arguments import AsJson, StoreDir
+from orchestrator.commands.arguments import AsJson, StoreDir, StoreDirs
 from orchestrator.commands.consoles import out, print_json
 from orchestrator.commands.stores import existing_store, naming_damaged_files
 from orchestrator.errors import BadInput
@@ -26,16 +28,56 @@ def status(directory: StoreDir, as_json: AsJson = False) -> None:
 
 
 def report(
-    directory: StoreDir, png: Annotated[bool, typer.Option("--png", help="Also write each figure as PNG.")] = False
+    directories: StoreDirs,
+    png: Annotated[bool, typer.Option("--png", help="Also write each figure as PNG.")] = False,
+    svg: Annotated[bool, typer.Option("--svg", help="Also write each figure as SVG.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Also write each table as CSV.")] = False,
+    notebook: Annotated[bool, typer.Option("--notebook", help="Also write a notebook that makes all of it.")] = False,
+    into: Annotated[
+        str | None,
+        typer.Option("--into", metavar="DIR", help="Where it goes. Default: DIR itself; of several, DIR/compared."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="FILE", help="Published curves to compare with, CSV or Parquet."),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Write it again and again until no trial is missing.")] = False,
+    every: Annotated[float, typer.Option("--every", min=1, metavar="SECONDS", help="With --watch: how often.")] = 30,
 ) -> None:
-    """Write one self-contained HTML page with the sweep's answers."""
-    from analysis.report import write_report
+    """Write one self-contained HTML page with the sweep's answers; of several stores side by side."""
+    from analysis.report.watch import watch_report
+    from analysis.report.write import default_place, write_report
+    from orchestrator.store.layout import Store
 
-    store = existing_store(directory)
+    stores = [existing_store(directory) for directory in directories]
+    place = Store(into or default_place(*directories))
+    wanted = {"png": png, "svg": svg, "csv": csv, "notebook": notebook}
+    options: dict[str, Any] = {
+        "into": into,
+        "also": [kind for kind, is_wanted in wanted.items() if is_wanted],
+        "published": reference,
+    }
     try:
-        with naming_damaged_files(store):
-            paths = write_report(directory, png=png)
+        with ExitStack() as checks:
+            for store in stores:
+                checks.enter_context(naming_damaged_files(store))
+            if not watch:
+                for path in write_report(*directories, **options):
+                    out.print(place.shown(path), markup=False, highlight=False, soft_wrap=True)
+                return
+            page = place.shown(place.path("report.html"))
+            for counts in watch_report(*directories, every_seconds=every, **options):
+                out.print(_progress(counts, page), markup=False, highlight=False, soft_wrap=True)
     except ValueError as error:
         raise BadInput(str(error)) from None
-    for path in paths:
-        out.print(store.shown(path), markup=False, highlight=False, soft_wrap=True)
+    except KeyboardInterrupt:
+        if not watch:
+            raise
+        out.print("No longer watching: the page stays as it is.", markup=False, highlight=False)
+
+
+def _progress(counts: Mapping[str, int] | None, page: str) -> str:
+    if counts is None:
+        return "No results yet."
+    done = counts["num_trials"] - counts["num_missing"]
+    return f"{done:,} of {counts['num_trials']:,} trials, {counts['num_failed']:,} failed: {page}"

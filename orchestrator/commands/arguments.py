@@ -10,6 +10,9 @@ import typer
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
+StoreDirs = Annotated[
+    list[str], typer.Argument(metavar="DIR...", help="Results folders of sweeps, or their addresses, side by side.")
+]
 ResultsDir = Annotated[
     str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
 ]
@@ -27,6 +30,13 @@ GpusPerTrial = Annotated[
     float | None,
     typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
 ]
+CpusPerTrial = Annotated[
+    float | None, typer.Option(min=0.01, help="Cores a trial reserves. Default: 1, or as the sweep file says.")
+]
+PricePerGpuHour = Annotated[
+    float | None, typer.Option(min=0, help="What a GPU costs an hour: the estimate then has a price.")
+]
+PricePerCpuHour = Annotated[float | None, typer.Option(min=0, help="The same for a core.")]
 DataRoot = Annotated[
     str | None,
     typer.Option(
@@ -34,6 +44,10 @@ DataRoot = Annotated[
     ),
 ]
 MaxAttempts = Annotated[int, typer.Option(min=1, help="Crashes of its process after which a trial is given up.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="A trial that takes longer is ended and gets a failed row."),
+]
 CheckpointEvery = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),
@@ -42,7 +56,7 @@ ShardText = Annotated[
     str | None,
     typer.Option("--shard", metavar="I/N", help="Run only this part of the sweep, e.g. 2/8; all parts share a store."),
 ]
-TimeLimit = Annotated[
+Within = Annotated[
     str | None,
     typer.Option(metavar="H:MM:SS", help="Begin no trial that would not end in this time; exit code 5 if any is left."),
 ]

@@ -18,7 +18,7 @@ from orchestrator.commands.consoles import err, out, print_json
 from orchestrator.errors import BadInput
 
 STORE_VARIABLE = "PRUNESWEEP_STORE"
-SET_BY_SUBMIT = ("--address", "--results", "--shard", "--retry-failed", "--time-limit")
+SET_BY_SUBMIT = ("--address", "--results", "--shard", "--retry-failed", "--within")
 
 ServerAddress = Annotated[
     str,

@@ -12,11 +12,14 @@ from orchestrator.commands.arguments import (
     Address,
     AsJson,
     CheckpointEvery,
+    CpusPerTrial,
     DataRoot,
     Device,
     Engine,
     GpusPerTrial,
     MaxAttempts,
+    PricePerCpuHour,
+    PricePerGpuHour,
     ResultsDir,
     RetryFailed,
     ShardText,
@@ -24,28 +27,44 @@ from orchestrator.commands.arguments import (
     StoreDir,
     SweepPath,
     TimeLimit,
+    Within,
 )
 from orchestrator.commands.consoles import err, out, print_json
-from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, store_of
+from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
 from training.config import CHECKPOINT_SECONDS
 
 
-def plan(sweep: SweepPath, results: ResultsDir = None, as_json: AsJson = False, data_root: DataRoot = None) -> None:
-    """Say what a sweep file would run: points, trials, what is done, what lies beyond maximal compression."""
+def plan(
+    sweep: SweepPath,
+    results: ResultsDir = None,
+    as_json: AsJson = False,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    price_per_gpu_hour: PricePerGpuHour = None,
+    price_per_cpu_hour: PricePerCpuHour = None,
+) -> None:
+    """Say what a sweep file would run: points, trials, what is done, how long the rest takes, what it may cost."""
+    from orchestrator.estimate import forecast
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
+    from orchestrator.sizes import cost_model
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
     require_sound_pruners(file)
     store = store_of(results, file.sweep.name)
+    root = data_root_of(data_root, file)
     with naming_damaged_files(store):
         planned = make_plan(file, store)
-    root = data_root_of(data_root, file)
+        costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
+    price = price_of(file.sweep, costs.device, price_per_gpu_hour, price_per_cpu_hour)
+    expected = forecast(costs, planned.to_run, price)
     if as_json:
-        print_json(plan_json(file, planned, root))
+        print_json(plan_json(file, planned, root) | {"estimate": expected.to_json()})
     else:
         show_plan(file, planned, out, root)
+        for line in expected.lines() if len(planned.to_run) else []:
+            out.print(line, highlight=False, markup=False)
 
 
 def run(
@@ -56,12 +75,14 @@ def run(
     device: Device = "auto",
     engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
     shard: ShardText = None,
     retry_failed: RetryFailed = False,
-    time_limit: TimeLimit = None,
+    within: Within = None,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
     from orchestrator.deadline import parse_duration
@@ -76,12 +97,14 @@ def run(
         device=device,
         engine=engine,
         gpus_per_trial=gpus_per_trial,
+        cpus_per_trial=cpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
         shard=Shard.parse(shard) if shard else None,
         retry_failed=retry_failed,
-        time_limit_seconds=parse_duration(time_limit) if time_limit else None,
+        within_seconds=parse_duration(within) if within else None,
     )
     _run(file, store_of(results, file.sweep.name), options)
 
@@ -93,12 +116,15 @@ def resume(
     device: Device = "auto",
     engine: Engine = "compact",
     gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
     max_attempts: MaxAttempts = 3,
+    time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
-    from orchestrator.run import RunOptions, load_saved_sweep
+    from orchestrator.run import RunOptions
+    from orchestrator.saved_sweeps import load_saved_sweep
 
     store = existing_store(directory)
     file = load_saved_sweep(store)
@@ -108,7 +134,9 @@ def resume(
         device=device,
         engine=engine,
         gpus_per_trial=gpus_per_trial,
+        cpus_per_trial=cpus_per_trial,
         max_attempts=max_attempts,
+        time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         retry_failed=True,
         data_root=data_root_of(data_root, file),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,21 @@ def data_root_of(given: str | None, file: Any) -> str | None:
 
     named = given or file.sweep.data_root or os.environ.get(ROOT_VARIABLE)
     return str(data_root(named)) if named else None
+
+
+def price_of(sweep: Any, device: str, per_gpu_hour: float | None, per_cpu_hour: float | None) -> Any:
+    """What a slot costs on a device; None where nobody said."""
+    from orchestrator.estimate import Price
+
+    if per_gpu_hour is None and per_cpu_hour is None:
+        return None
+    gpus = 1.0 if sweep.resources.gpu == "auto" else sweep.resources.gpu
+    return Price(
+        per_gpu_hour=per_gpu_hour or 0.0,
+        per_cpu_hour=per_cpu_hour or 0.0,
+        gpus_per_trial=gpus if device == "cuda" else 0.0,
+        cpus_per_trial=sweep.resources.cpu,
+    )
 
 
 def store_of(results: str | None, name: str) -> Any:
@@ -56,5 +72,6 @@ def naming_damaged_files(store: Any) -> Iterator[None]:
         if not damaged:
             raise
         raise BadInput(
-            f"not a whole Parquet file: {', '.join(damaged)}. Remove it; prunesweep run does again what is lost with it"
+            f"damaged: {', '.join(damaged)}. Next: prunesweep doctor {shlex.quote(store.location)} --repair puts it "
+            "aside and says which trials are lost with it; prunesweep resume runs them again"
         ) from None

@@ -29,7 +29,7 @@ def trial(
     """Show one trial, or run it again here without Ray."""
     from orchestrator.exit_codes import Exit
     from orchestrator.inspect_trial import debug_trial, find_stored, find_trial, show_trial
-    from orchestrator.run import load_saved_sweep
+    from orchestrator.saved_sweeps import load_saved_sweep
 
     if weights is not None and (weights.suffix != ".safetensors" or not weights.absolute().parent.is_dir()):
         raise BadInput(f"--weights {weights}: expected a .safetensors file in a folder that exists")
@@ -65,7 +65,7 @@ def audit(
     from orchestrator.audit import audit as run_again
     from orchestrator.audit import choose, findings_json, show_findings
     from orchestrator.exit_codes import Exit
-    from orchestrator.run import load_saved_sweep
+    from orchestrator.saved_sweeps import load_saved_sweep
 
     store = existing_store(directory)
     file = load_saved_sweep(store)

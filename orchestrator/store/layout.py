@@ -1,11 +1,15 @@
 """Where everything in a store lies, and how a file appears in it: whole or not at all.
 
-    DIR/trials|epochs|layers|rounds|masks/<segment>.parquet   written by workers, never changed
+    DIR/trials|epochs|layers|rounds|masks/<segment>.<digest>.parquet   written by workers, never changed
+    DIR/trials|epochs|.../merged-<id>-<number>.<digest>.parquet   rows of many segments, written by `compact`
+    DIR/merges/<table>-<id>.json                        which files the rows of a merge are in, and which it stands for
     DIR/points/<sweep name>.parquet                     the grid of a sweep's latest version
     DIR/sweeps/<sweep hash>.yaml, .json                 the sweep file verbatim, and where it came from
+    DIR/estimates/<run id>.json                         what a run was expected to take (`orchestrator/estimate.py`)
     DIR/runs/<run id>/                                  a run's plan and start markers; removed when the run ends
     DIR/checkpoints/<key>/                              where a long trial goes on; removed when it is committed
-    DIR/prefixes/<key>/                                 training that trials share; removed when nothing is left to run
+    DIR/prefixes/<key>/                                 training that trials share; removed when none is left to run
+    DIR/quarantine/                                     damaged files and rows that disagree, put aside by `doctor`
 
 Locally a file is written under a temporary name, flushed to disk and renamed. In an object store it appears with the
 request that ends its upload; an operation that fails there is repeated for a while (`object_storage.py`).
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
@@ -77,22 +81,34 @@ class Store:
 
     def files(self, *parts: str) -> list[str]:
         """Names of the published files in a folder, sorted; empty where there is no such folder."""
-        selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
         return sorted(
             info.base_name
-            for info in self._do(lambda: self.filesystem.get_file_info(selector))
+            for info in self.entries(*parts)
             if info.type == pafs.FileType.File and not info.base_name.startswith(".")
         )
 
     def folders(self, *parts: str) -> list[str]:
         """Names of the folders in a folder, sorted; empty where there is no such folder."""
+        return sorted(info.base_name for info in self.entries(*parts) if info.type == pafs.FileType.Directory)
+
+    def entries(self, *parts: str) -> list[pafs.FileInfo]:
+        """What lies in a folder, with sizes and times, unfinished files as well; empty where there is none."""
         selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
-        infos = self._do(lambda: self.filesystem.get_file_info(selector))
-        return sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)
+        return self._do(lambda: self.filesystem.get_file_info(selector))
 
     def publish_table(self, table: pa.Table, *parts: str) -> None:
         """Write a Parquet file that readers see whole or not at all."""
         self._publish(lambda stream: pq.write_table(table, stream, compression="zstd"), *parts)
+
+    def publish_tables(self, schema: pa.Schema, tables: Iterable[pa.Table], *parts: str) -> None:
+        """Write a Parquet file table by table, each a row group; readers see it whole or not at all."""
+
+        def write(stream: IO[bytes]) -> None:
+            with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+                for table in tables:
+                    writer.write_table(table)
+
+        self._publish(write, *parts)
 
     def publish_text(self, text: str, *parts: str) -> None:
         """Write a text file that readers see whole or not at all."""
@@ -115,6 +131,23 @@ class Store:
 
         return self._do(read)
 
+    def read_rows(self, start: int, stop: int, *parts: str) -> pa.Table:
+        """Rows [start, stop) of a Parquet file; only the row groups that hold them are read."""
+
+        def read() -> pa.Table:
+            with self.filesystem.open_input_file(self.path(*parts)) as stream:
+                file = pq.ParquetFile(stream)
+                groups: list[int] = []
+                first = end = 0
+                for group in range(file.num_row_groups):
+                    begin, end = end, end + file.metadata.row_group(group).num_rows
+                    if begin < stop and end > start:
+                        first = first if groups else begin
+                        groups.append(group)
+                return file.read_row_groups(groups, use_threads=False).slice(start - first, stop - start)
+
+        return self._do(read)
+
     def remove(self, *parts: str) -> None:
         """Delete a file; nothing happens where there is none."""
         with suppress(FileNotFoundError):
@@ -124,6 +157,13 @@ class Store:
         """Delete a folder and what is in it; nothing happens where there is none."""
         with suppress(FileNotFoundError):
             self._do(lambda: self.filesystem.delete_dir(self.path(*parts)))
+
+    def move(self, source: tuple[str, ...], target: tuple[str, ...]) -> None:
+        """Give a file another place, which has to be free; nothing happens where there is no such file."""
+        if not self.is_remote:
+            Path(self.path(*target)).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self._do(lambda: self.filesystem.move(self.path(*source), self.path(*target)))
 
     def _do(self, operation: Callable[[], T]) -> T:
         return operation() if self._waiting is None else self._waiting(operation)

@@ -7,80 +7,88 @@ function of the rows: completed beats failed; among completed the smallest attem
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from orchestrator.store.files import problem_of
 from orchestrator.store.layout import Store
-from orchestrator.store.schema import TABLES
+from orchestrator.store.merges import KEYS, LiveFiles, live_files
+from orchestrator.store.schema import AS_BEFORE, TABLES
 
-BEFORE_LEVELS = {"level": 1, "pre_epochs": 0, "levels": 1, "rewind": "none", "rewind_step": 0, "fine_tune_epochs": 0}
-"""What rows say that were written before these columns existed: every network was pruned once, as initialised."""
+_AGAIN = "was_attempted_again"
 
 
 def scan_table(store: Store, table: str) -> pl.LazyFrame:
     """All rows of a table as written, attempts and all; an empty frame with the right columns where there are none.
 
-    Columns that a row was written before are null, except those in `BEFORE_LEVELS`.
+    Columns that a row was written before are null, except those in `schema.AS_BEFORE`.
     """
-    known = [pl.col(name).fill_null(value) for name, value in BEFORE_LEVELS.items() if name in TABLES[table].names]
+    known = [pl.col(name).fill_null(value) for name, value in AS_BEFORE.items() if name in TABLES[table].names]
     return _rows(store, table).with_columns(known)
 
 
 def _rows(store: Store, table: str) -> pl.LazyFrame:
+    return rows_in(store, table, live_files(store, table))
+
+
+def rows_in(store: Store, table: str, live: LiveFiles) -> pl.LazyFrame:
+    """All rows of some files of a table."""
     empty = pl.DataFrame(pl.from_arrow(TABLES[table].empty_table())).lazy()
-    files = [store.path(table, name) for name in _segments(store, table)]
+    files = [store.path(table, name) for name in live.names]
     if not files:
         return empty
-    if not store.is_remote:
-        return pl.scan_parquet(
+    if store.is_remote:
+        import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
+
+        dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
+        rows = pl.scan_pyarrow_dataset(dataset)
+    else:
+        rows = pl.scan_parquet(
             files,
             schema=empty.collect_schema(),
             missing_columns="insert",
             extra_columns="ignore",
             glob=False,  # a folder may have brackets in its name
         )
-    import pyarrow.dataset as pads  # loads pandas where that is installed: only where it is needed
-
-    dataset = pads.dataset(files, schema=TABLES[table], filesystem=store.filesystem, format="parquet")
-    return pl.scan_pyarrow_dataset(dataset)
+    return rows.unique(KEYS[table]) if live.may_repeat else rows
 
 
 def damaged_files(store: Store) -> list[str]:
-    """Files of the store's tables that are no whole Parquet files: cut by a full disk or an interrupted copy."""
+    """Files of the store's tables that are not what was published: cut by a full disk or an interrupted copy."""
     return [
         store.path(table, name)
         for table in TABLES
-        for name in _segments(store, table)
-        if not _is_whole(store, table, name)
+        for name in live_files(store, table).names
+        if problem_of(store, table, name)
     ]
 
 
-def _segments(store: Store, table: str) -> list[str]:
-    return [name for name in store.files(table) if name.endswith(".parquet")]
-
-
-def _is_whole(store: Store, table: str, name: str) -> bool:
-    try:
-        pq.ParquetFile(pa.BufferReader(store.read_bytes(table, name))).read(use_threads=False)
-    except (OSError, pa.ArrowException):
-        return False
-    return True
-
-
 def scan_trials(store: Store) -> pl.LazyFrame:
-    """One row a trial: the attempt that counts."""
+    """One row a trial, in no particular order: the attempt that counts."""
+    return winners(scan_table(store, "trials"))
+
+
+def winners(attempts: pl.LazyFrame, key: Sequence[str] = ("trial_id",)) -> pl.LazyFrame:
+    """Of rows of `trials`, the one of each trial that counts, in no particular order.
+
+    More rows may replace it, and never bring one back. Only trials that were attempted more than once are sorted: few,
+    and sorting all would cost as much as everything else a summary does. `key` may tell several stores apart.
+    """
     completed = pl.col("status") == "completed"
-    return (
-        scan_table(store, "trials")
+    # hashes that coincide by chance send a trial through the sort, which decides by the ids themselves
+    marked = attempts.with_columns(pl.col("trial_id").hash().is_duplicated().alias(_AGAIN))
+    again = (
+        marked.filter(pl.col(_AGAIN))
         .sort(
-            "trial_id",
+            *key,
             ~completed,
             pl.when(completed).then(0).otherwise(-pl.col("attempt")),
             "attempt_id",
         )
-        .unique("trial_id", keep="first", maintain_order=True)
+        .unique(key, keep="first", maintain_order=True)
     )
+    return pl.concat([marked.filter(~pl.col(_AGAIN)), again]).drop(_AGAIN)
 
 
 def scan_children(store: Store, table: str) -> pl.LazyFrame:

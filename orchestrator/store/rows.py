@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -31,41 +31,54 @@ class Provenance:
     git_dirty: bool | None
 
 
+PART_COLUMNS: dict[str, Callable[[Any], Row]] = {
+    "dataset": lambda dataset: {
+        "dataset": dataset.name,
+        "dataset_options": dataset.options,
+        "dataset_source": dataset.source_hash,
+        "validation": dataset.validation,
+    },
+    "model": lambda model: {
+        "model": model.name,
+        "model_options": model.options,
+        "model_source": model.source_hash,
+    },
+    "pruner": lambda pruner: {
+        "pruner": pruner.name,
+        "pruner_options": pruner.options,
+        "pruner_source": pruner.source_hash,
+        "iterations": pruner.iterations,
+        "schedule": pruner.schedule,
+        "scope": pruner.scope,
+        "mode": pruner.mode,
+        "score_dtype": pruner.score_dtype,
+        "prunable": pruner.prunable,
+        "ablation": pruner.ablation,
+        "examples_per_class": pruner.examples_per_class,
+    },
+    "levels": lambda levels: {
+        "pre_epochs": levels.pre_epochs,
+        "levels": levels.levels,
+        "rewind": levels.rewind,
+        "rewind_step": levels.rewind_step,
+        "fine_tune_epochs": levels.fine_tune_epochs,
+    },
+    "density": lambda density: {"density": float(density), "density_literal": f"{density:f}"},
+    "seeds": lambda seeds: {"seed_init": seeds.init, "seed_data": seeds.data, "seed_prune": seeds.prune},
+    "training": lambda training: (
+        {name: getattr(training, name) for name in TRAINING_COLUMNS}
+        | {"lr_drops": options_text(list(training.lr_drops))}
+    ),
+}
+"""The columns of each part of a configuration: a grid is written part by part (`orchestrator/grid.py`)."""
+
+
 def config_columns(config: TrialConfig) -> Row:
     """A configuration as the columns that `trials` and `points` share."""
-    training = config.training
-    return {
-        "dataset": config.dataset.name,
-        "dataset_options": config.dataset.options,
-        "dataset_source": config.dataset.source_hash,
-        "validation": config.dataset.validation,
-        "model": config.model.name,
-        "model_options": config.model.options,
-        "model_source": config.model.source_hash,
-        "pruner": config.pruner.name,
-        "pruner_options": config.pruner.options,
-        "pruner_source": config.pruner.source_hash,
-        "iterations": config.pruner.iterations,
-        "schedule": config.pruner.schedule,
-        "scope": config.pruner.scope,
-        "mode": config.pruner.mode,
-        "score_dtype": config.pruner.score_dtype,
-        "prunable": config.pruner.prunable,
-        "ablation": config.pruner.ablation,
-        "examples_per_class": config.pruner.examples_per_class,
-        "pre_epochs": config.levels.pre_epochs,
-        "levels": config.levels.levels,
-        "rewind": config.levels.rewind,
-        "rewind_step": config.levels.rewind_step,
-        "fine_tune_epochs": config.levels.fine_tune_epochs,
-        "density": float(config.density),
-        "density_literal": f"{config.density:f}",
-        "seed_init": config.seeds.init,
-        "seed_data": config.seeds.data,
-        "seed_prune": config.seeds.prune,
-        **{name: getattr(training, name) for name in TRAINING_COLUMNS},
-        "lr_drops": options_text(list(training.lr_drops)),
-    }
+    row: Row = {}
+    for part, columns in PART_COLUMNS.items():
+        row |= columns(getattr(config, part))
+    return row
 
 
 def attempt_rows(
@@ -137,6 +150,8 @@ def _measured_columns(record: TrialRecord) -> Row:
         "effective_density": live / prunable,
         "collapsed_layers": record.num_collapsed_layers,
         "is_connected": record.is_connected,
+        "dense_macs": record.dense_macs,
+        "live_macs": record.live_macs,
     }
     if record.final:
         row |= {

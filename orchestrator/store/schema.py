@@ -88,6 +88,8 @@ TRIALS = pa.schema(
         ("effective_density", pa.float64()),  # live / prunable
         ("collapsed_layers", pa.int64()),  # prunable layers without a kept weight
         ("is_connected", pa.bool_()),
+        ("dense_macs", pa.int64()),  # multiply-accumulates of one image's forward pass; null where uncounted
+        ("live_macs", pa.int64()),  # those by live weights alone
         ("final_train_loss", pa.float64()),
         ("final_validation_accuracy", pa.float64()),
         ("final_test_loss", pa.float64()),
@@ -147,6 +149,7 @@ LAYERS = pa.schema(
         ("initial_score_sum", pa.float64()),  # of the first round's scores: of the whole network
         ("unit_conservation_error", pa.float64()),  # score into against out of a unit, last round; null: undefined
         ("is_layer", pa.bool_()),  # False: a bias, BatchNorm scale or residual identity
+        ("positions", pa.int64()),  # that a weight is applied at in one image's forward pass
     ]
 )
 
@@ -190,3 +193,24 @@ TABLES: dict[str, pa.Schema] = {
     "masks": MASKS,
     "points": POINTS,
 }
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "trials": ("trial_id", "attempt_id", "attempt", "status"),
+    "epochs": ("trial_id", "attempt_id", "epoch", "test_accuracy"),
+    "layers": ("trial_id", "attempt_id", "layer", "position", "num_weights", "kept"),
+    "rounds": ("trial_id", "attempt_id", "round", "density", "score_cut", "flow"),
+    "masks": ("trial_id", "attempt_id", "layer", "bits"),
+    "points": ("trial_id", "dataset", "model", "pruner", "density", "seed_init", "seed_data", "seed_prune"),
+}
+"""Columns that every version has had and without which a table's rows say nothing."""
+
+AS_BEFORE: dict[str, str | int | float | bool] = {
+    "dataset_source": "", "model_source": "", "pruner_source": "",
+    "validation": "own", "prunable": "weights", "ablation": "none", "examples_per_class": 10,
+    "pre_epochs": 0, "levels": 1, "rewind": "none", "rewind_step": 0, "fine_tune_epochs": 0,
+    "nesterov": True, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "rmsprop_alpha": 0.99,
+    "weight_decay_on": "all", "lr_schedule": "step", "warmup_epochs": 0.0, "label_smoothing": 0.0,
+    "clip_grad_norm": 0.0, "precision": "float32", "augment": False,
+    "level": 1, "is_layer": True,
+}  # fmt: skip
+"""What rows say that were written before these columns existed: all that there was then. Other new columns are null."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
+from orchestrator.store.files import publish_rows
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Row
 from orchestrator.store.schema import TABLES
@@ -26,4 +27,4 @@ def write_segment(store: Store, name: str, attempts: Iterable[Mapping[str, list[
             rows[table] += new_rows
     for table in COMMIT_ORDER:
         if rows[table]:
-            store.publish_table(pa.Table.from_pylist(rows[table], schema=TABLES[table]), table, f"{name}.parquet")
+            publish_rows(store, pa.Table.from_pylist(rows[table], schema=TABLES[table]), table, name)

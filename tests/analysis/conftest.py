@@ -75,15 +75,18 @@ class StoreBuilder:
         attempt_id: str | None = None,
         error: tuple[str, str] | None = None,
         layers: Mapping[str, tuple[int, int]] | None = None,
+        is_layer: Mapping[str, bool] | None = None,
         masks: Mapping[str, bytes] | None = None,
         scores: Mapping[str, tuple[float, float, float | None]] | None = None,
         rounds: Sequence[Row] = (),
+        epochs: Sequence[Row] = (),
         **columns: Any,
     ) -> None:
         """A finished attempt: measured columns, or an error (type, message).
 
-        `layers` maps names to (weights, kept), `masks` names to packed bits, `scores` names of layers to (sum in the
-        last round, sum in the first, conservation error); `rounds` are rows from round 1 on.
+        `layers` maps names to (weights, kept), `is_layer` the name of a bias to False, `masks` names to packed bits,
+        `scores` names of layers to (sum in the last round, sum in the first, conservation error); `rounds` are rows
+        from round 1 on, `epochs` rows from epoch 1 of level 1 on unless they say otherwise.
         """
         key = {"trial_id": trial_id, "attempt_id": attempt_id or f"{trial_id}-{attempt}"}
         outcome = (
@@ -101,6 +104,7 @@ class StoreBuilder:
                         "num_weights": size,
                         "kept": kept,
                         "live": kept,
+                        "is_layer": (is_layer or {}).get(name, True),
                     }
                     | dict(zip(SCORES, (scores or {}).get(name, (1.0, 1.0, None)), strict=True))
                     for position, (name, (size, kept)) in enumerate((layers or {}).items())
@@ -110,6 +114,7 @@ class StoreBuilder:
                     for position, (name, bits) in enumerate((masks or {}).items())
                 ],
                 "rounds": [key | {"round": number} | row for number, row in enumerate(rounds, start=1)],
+                "epochs": [key | {"level": 1, "epoch": number} | row for number, row in enumerate(epochs, start=1)],
                 "trials": [key | {"attempt": attempt} | CONFIG | MACHINE | outcome | columns],
             }
         )

@@ -4,7 +4,7 @@ import pytest
 import vl_convert
 
 from analysis import accuracy
-from analysis.report import VEGALITE
+from analysis.report.section import VEGALITE
 from analysis.scan import scan
 
 
@@ -79,7 +79,7 @@ def test_the_chart_holds_the_rows_it_was_given(builder):
     for seed, value in enumerate([0.8, 0.9]):
         builder.both(f"t{seed}", point={"seed": seed}, final_test_accuracy=value)
     builder.both("c", point={"model": "convnet"}, final_test_accuracy=0.3)
-    spec = accuracy.chart(table(builder.write())).to_dict()
+    spec = accuracy.plot(table(builder.write())).to_dict()
     drawn = [spec["datasets"][panel["data"]["name"]] for panel in spec["concat"]]
     assert [[(row["model_label"], row["mean_accuracy"]) for row in rows] for rows in drawn] == [
         [("convnet", 0.3)],
@@ -92,7 +92,7 @@ def test_a_chart_can_start_above_zero_and_leaves_out_what_lies_below(builder):
         builder.both(name, point={"pruner": name}, final_test_accuracy=value)
     rows = table(builder.write())
     whole, cut = (
-        vl_convert.vegalite_to_svg(accuracy.chart(rows, lowest=lowest).to_dict(), vl_version=VEGALITE)
+        vl_convert.vegalite_to_svg(accuracy.plot(rows, lowest=lowest).to_dict(), vl_version=VEGALITE)
         for lowest in (0.0, 0.8)
     )
     mark = 'aria-roledescription="point"'

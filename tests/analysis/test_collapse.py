@@ -28,7 +28,6 @@ def test_collapse_need_not_be_monotone(builder):
         "max_compression_ratio": 1000.0,  # 3000 weights in 3 layers
         "max_compression_sparsity": 0.999,
         "num_absent": 0,
-        "critical_compression_ratio": 1.0,  # seed 1 collapses at the first sparsity it was pruned to
     }
 
 
@@ -56,27 +55,6 @@ def test_shares_count_networks_and_connection_apart(builder):
     assert collapse.shares(scan(builder.write()).results).select(columns).collect().rows() == [
         (3, 2, 2, 1, pytest.approx(2 / 3))
     ]
-
-
-def test_critical_compression_is_the_last_before_the_first_collapse_of_each_network(builder):
-    fill(
-        builder,
-        {
-            (1.0, 0): 0, (0.1, 0): 0, (0.01, 0): 1, (0.001, 0): 0,
-            (1.0, 1): 0, (0.1, 1): 0, (0.01, 1): None, (0.001, 1): 0,
-            (0.1, 2): 1, (0.01, 2): 0,
-            (0.1, 3): None,
-        },
-    )  # fmt: skip
-    columns = ["seed_init", "critical_compression_ratio", "collapse_compression_ratio", "max_compression_ratio"]
-    results = scan(builder.write()).results
-    assert collapse.critical(results).select(columns).collect().rows() == [
-        (0, pytest.approx(10.0), pytest.approx(100.0), 1000.0),  # not the 1000 behind its collapse
-        (1, pytest.approx(1000.0), None, 1000.0),  # a lower bound: no collapse in the grid
-        (2, 1.0, pytest.approx(10.0), 1000.0),
-        (3, None, None, None),
-    ]
-    assert collapse.table(results).collect()["critical_compression_ratio"].to_list() == [1.0]
 
 
 def test_a_network_trained_in_two_ways_is_one_network(builder):

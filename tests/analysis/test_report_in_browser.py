@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from analysis.report import write_report
+from analysis.report.write import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the report is tested in a browser with playwright")
 CHROMIUM = shutil.which("chromium")

@@ -36,8 +36,22 @@ def test_failures_are_grouped_by_cause(builder):
     builder.both("b", point={"seed": 3, "pruner": "snip"}, error=("ValueError", "nothing kept"))
     builder.point("b", seed=3, pruner="grasp")
     assert failures.table(scan(builder.write()).results).collect().rows() == [
-        ("OutOfMemoryError", "8 GiB", 3, ["synflow"], "a0"),
-        ("ValueError", "nothing kept", 1, ["grasp", "snip"], "b"),
+        ("OutOfMemoryError", "8 GiB", 3, ["synflow"], "a0", 3, 1),
+        ("ValueError", "nothing kept", 1, ["grasp", "snip"], "b", 1, 1),
+    ]
+
+
+def test_messages_that_differ_in_numbers_are_one_cause_and_attempts_are_counted_once_a_trial(builder):
+    for number, (size, address) in enumerate([("2.50", "0x7f00"), ("3", "0x7eff"), ("10.25", "0x1")]):
+        message = f"Tried to allocate {size} GiB at {address}"
+        builder.point(f"t{number}", seed=number)
+        builder.point(f"t{number}", seed=number, pruner="snip")
+        builder.trial(f"t{number}", attempt=number + 1, error=("OutOfMemoryError", message))
+    builder.both("u", point={"seed": 9}, error=("OutOfMemoryError", "Tried to allocate much at 0x1"))
+    columns = ["error_message", "num_trials", "num_attempts", "num_messages", "example_trial_id"]
+    assert failures.table(scan(builder.write()).results).select(columns).collect().rows() == [
+        ("Tried to allocate 2.50 GiB at 0x7f00", 3, 1 + 2 + 3, 3, "t0"),
+        ("Tried to allocate much at 0x1", 1, 1, 1, "u"),
     ]
 
 

@@ -10,14 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from benchmarks.attribution import Point, attribution
-from benchmarks.efficiency import macs_per_image, mfu
+from benchmarks.efficiency import mfu
 from benchmarks.phases import Stopwatch
-from models.cifar_resnet import resnet20
-from models.mobilenet import mobilenet_v2
-from models.vgg import vgg16_bn
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -68,22 +64,6 @@ def test_whole_trials_do_the_same_work_both_ways(tmp_path: Path) -> None:
 def test_evaluation_compares_equal_networks(tmp_path: Path) -> None:
     (row,) = figures(tmp_path, "benchmarks.evaluation")["rows"]
     assert row["loss_difference"] < 1e-5
-
-
-def test_multiplications_of_an_image_are_those_known() -> None:
-    """Closed form for VGG-16; ResNet-20's published 41 M; groups count for one input channel each."""
-    shapes = [(3, 64, 32), (64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8), (256, 256, 8), (256, 256, 8)]
-    shapes += [(256, 512, 4), (512, 512, 4), (512, 512, 4), (512, 512, 2), (512, 512, 2), (512, 512, 2)]
-    vgg = vgg16_bn(input_shape=(3, 32, 32), num_classes=100)
-    assert macs_per_image(vgg, (3, 32, 32)) == sum(9 * a * b * side**2 for a, b, side in shapes) + 512 * 100
-    resnet = resnet20(input_shape=(3, 32, 32), num_classes=10)
-    assert macs_per_image(resnet, (3, 32, 32)) == pytest.approx(41e6, rel=0.02)
-    depthwise = torch.nn.Conv2d(8, 8, 3, padding=1, groups=8)
-    assert macs_per_image(depthwise, (8, 5, 5)) == 8 * 9 * 25
-    mobilenet = mobilenet_v2(input_shape=(3, 32, 32), num_classes=10)
-    before = mobilenet.training
-    assert macs_per_image(mobilenet, (3, 32, 32)) > 0
-    assert mobilenet.training == before
 
 
 def test_utilisation_is_work_over_time_and_peak() -> None:

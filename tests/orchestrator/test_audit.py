@@ -13,7 +13,7 @@ from orchestrator.audit import audit, choose, sample_count
 from orchestrator.cli import run_command
 from orchestrator.errors import BadInput
 from orchestrator.plan import make_plan
-from orchestrator.run import save_sweep
+from orchestrator.saved_sweeps import save_sweep
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
 from orchestrator.store.rows import Provenance, attempt_rows
@@ -43,7 +43,7 @@ def filled(file: SweepFile, folder: Path, engine: str = "compact") -> Store:
 
 def tamper(store: Store, table: str, trial_id: str, **changed: pl.Expr) -> None:
     """Change columns of one trial's rows in place."""
-    path = store.path(table, "s.parquet")
+    path = store.path(table, *store.files(table))
     ours = pl.col("trial_id") == trial_id
     rows = pl.read_parquet(path)
     assert rows.filter(ours).height

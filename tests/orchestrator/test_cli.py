@@ -99,8 +99,12 @@ def test_run_status_report_and_trial_on_one_store(prunesweep: CommandLine, tmp_p
             ["report", str(results)],
             ["run", "small.yaml"],
         ):
-            assert f"not a whole Parquet file: {damaged}" in prunesweep(*command, check=2).stderr
-    damaged.unlink()
+            said = prunesweep(*command, check=2).stderr
+            assert f"damaged: {damaged}. Next: prunesweep doctor {results} --repair" in said
+    assert "1 problems" in prunesweep("doctor", str(results), check=1).stdout
+    assert "moved to quarantine/" in prunesweep("doctor", str(results), "--repair", check=1).stdout
+    assert "0 problems" in prunesweep("doctor", str(results)).stdout
+    assert (results / "quarantine" / "trials" / "cut.parquet").read_bytes() == b"PAR1 cut"
 
     report = prunesweep("report", "results/small", "--png")
     assert "report.html" in report.stdout

@@ -17,6 +17,7 @@ import pytest
 from orchestrator import cohort as cohort_module
 from orchestrator.cohort import Cohort, CohortRunner, RunSettings, publish_run
 from orchestrator.plan import make_plan
+from orchestrator.store.compact import compact
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_table, scan_trials
 from orchestrator.store.rows import Provenance
@@ -83,6 +84,16 @@ def test_a_restarted_cohort_skips_what_was_committed_and_commits_one_at_a_time(
     assert scan_table(opened.store, "trials").collect().height == 10
     sizes = [pl.read_parquet(path).height for path in Path(opened.store.location, "trials").iterdir()]
     assert sorted(sizes) == [1] * 6 + [4]
+
+
+def test_a_restarted_cohort_knows_what_it_committed_also_after_compaction(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cohort_module, "FLUSH_TRIALS", 4)
+    opened.runner().step()
+    compact(opened.store, grace_seconds=0)
+    assert finish(opened.runner()) == 6
+    assert scan_table(opened.store, "trials").collect().height == 10
 
 
 def start_marker(opened: Opened, number: int, trial_id: str) -> None:

@@ -107,7 +107,7 @@ def test_a_trial_that_is_asked_to_leave_goes_on_from_its_checkpoint_to_the_same_
 def test_a_run_that_is_out_of_time_says_so_and_is_resumed(prunesweep: CommandLine, tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL_SWEEP)
     arguments = ("run", "small.yaml", "--slots", "1", "--device", "cpu")
-    stopped = prunesweep(*arguments, "--time-limit", "0:00:00", check=5)
+    stopped = prunesweep(*arguments, "--within", "0:00:00", check=5)
     assert "0 of 10 trials completed, 0 failed. Out of time" in stopped.stdout
-    assert "10 of 10 trials completed" in prunesweep(*arguments, "--time-limit", "1:00:00").stdout
-    assert "expected hours:minutes:seconds" in prunesweep(*arguments, "--time-limit", "90", check=2).stderr
+    assert "10 of 10 trials completed" in prunesweep(*arguments, "--within", "1:00:00").stdout
+    assert "expected hours:minutes:seconds" in prunesweep(*arguments, "--within", "90", check=2).stderr

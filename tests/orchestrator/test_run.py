@@ -13,10 +13,9 @@ import polars as pl
 import pytest
 
 from orchestrator.plan import make_plan
-from orchestrator.run import COHORTS_PER_SLOT, split_cohorts
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_table, scan_trials
-from orchestrator.sweepfile import SweepFile, read_sweep_file
+from orchestrator.sweepfile import read_sweep_file
 from training.context import CohortContext
 from training.trial import run_trial
 
@@ -196,15 +195,3 @@ def start_long_sweep(folder: Path) -> tuple[subprocess.Popen[str], Store]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return process, store
-
-
-def test_cohorts_never_mix_models_and_leave_every_slot_several(small_sweep: SweepFile, tmp_path: Path) -> None:
-    text = small_sweep.text.replace("{name: mlp, widths: [20]}", "[mlp, convnet]").replace("count: 2", "count: 50")
-    (tmp_path / "two.yaml").write_text(text)
-    trials = make_plan(read_sweep_file(tmp_path / "two.yaml"), Store(tmp_path / "empty")).to_run
-    cohorts = split_cohorts(trials, location="x", run_id="r", slots=2)
-    assert [cohort.start for cohort in cohorts[1:]] == [cohort.stop for cohort in cohorts[:-1]]
-    assert (cohorts[0].start, cohorts[-1].stop) == (0, len(trials))
-    assert len(cohorts) >= COHORTS_PER_SLOT * 2
-    for cohort in cohorts:
-        assert len({trial.config.model for trial in trials[cohort.start : cohort.stop]}) == 1

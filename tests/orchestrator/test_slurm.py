@@ -157,7 +157,7 @@ def test_a_task_takes_the_cores_and_gpus_that_slurm_gave_it_and_a_short_folder(
         check=True,
     )  # fmt: skip
     words, shown_devices, scratch = done.stdout.splitlines()
-    assert "--shard 3/4 --slots 6 --time-limit " in words
+    assert "--shard 3/4 --slots 6 --within " in words
     assert words.split()[-1] in ("1:00:00", "0:59:59", "0:59:58")  # the two minutes of the warning are left out
     assert shown_devices == f"[{devices}]"
     assert len(scratch) <= 32

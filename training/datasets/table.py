@@ -22,6 +22,9 @@ class DatasetEntry:
     input_shape: tuple[int, int, int] | None
     """(channels, height, width): known without loading, so that planning reads no data. None: an option says."""
     num_classes: int | None
+    num_train: int = 0
+    """Training images as published; 0: an option says."""
+    num_test: int = 0
     num_validation: int = 0
     """Images of its own validation split."""
     options: tuple[str, ...] = ()
@@ -45,6 +48,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="UCI optical recognition of handwritten digits, as in scikit-learn",
         input_shape=(1, 8, 8),
         num_classes=10,
+        num_train=1_097,
+        num_test=500,
         num_validation=200,
     ),
     "mnist": DatasetEntry(
@@ -53,6 +58,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="LeCun et al. 1998",
         input_shape=(1, 28, 28),
         num_classes=10,
+        num_train=60_000,
+        num_test=10_000,
         files=_idx_files(
             "MNIST",
             "6bbc9ace898e44ae57da46a324031adb",
@@ -68,6 +75,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Xiao et al. 2017",
         input_shape=(1, 28, 28),
         num_classes=10,
+        num_train=60_000,
+        num_test=10_000,
         files=_idx_files(
             "FashionMNIST",
             "f4a8712d7a061bf5bd6d2ca38dc4d50a",
@@ -83,6 +92,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Krizhevsky 2009",
         input_shape=(3, 32, 32),
         num_classes=10,
+        num_train=50_000,
+        num_test=10_000,
         files={
             "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
             "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -100,6 +111,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Krizhevsky 2009",
         input_shape=(3, 32, 32),
         num_classes=100,
+        num_train=50_000,
+        num_test=10_000,
         files={
             "cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d",
             "cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
@@ -113,6 +126,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Netzer et al. 2011",
         input_shape=(3, 32, 32),
         num_classes=10,
+        num_train=73_257,
+        num_test=26_032,
         files={
             "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
             "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",
@@ -125,6 +140,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Le and Yang 2015, cs231n.stanford.edu/tiny-imagenet-200.zip",
         input_shape=(3, 64, 64),
         num_classes=200,
+        num_train=100_000,
+        num_test=10_000,
         files={
             f"tiny-imagenet-200/{file}": "" for file in ("wnids.txt", "train", "val/images", "val/val_annotations.txt")
         },
@@ -135,6 +152,8 @@ DATASETS: dict[str, DatasetEntry] = {
         source="Russakovsky et al. 2015, image-net.org",
         input_shape=(3, 224, 224),
         num_classes=1000,
+        num_train=1_281_167,
+        num_test=50_000,
         files={"imagenet/train": "", "imagenet/val": ""},
     ),
     "synthetic": DatasetEntry(

@@ -39,7 +39,7 @@ def test_the_winner_rule_on_a_literal_store(tmp_path: Path) -> None:
     write_segment(store, "s2", [attempt("A", "a1", "completed", 2), attempt("B", "b2", "failed", 2)])
     write_segment(store, "s3", [attempt("A", "a0", "failed", 3), attempt("C", "c1", "failed", 7)])
     write_segment(store, "s4", [attempt("C", "c2", "completed", 1)])
-    winners = scan_trials(store).select("trial_id", "attempt_id").collect()
+    winners = scan_trials(store).select("trial_id", "attempt_id").sort("trial_id").collect()
     assert winners.rows() == [("A", "a1"), ("B", "b2"), ("C", "c2")]
     epochs = scan_children(store, "epochs").select("attempt_id").sort("attempt_id").collect()
     assert epochs["attempt_id"].to_list() == ["a1", "b2", "c2"]
@@ -58,7 +58,7 @@ def test_columns_of_an_older_or_newer_version_are_filled_or_ignored(tmp_path: Pa
     write_segment(store, "s1", [attempt("A", "a1", "completed")])
     older = pl.DataFrame({"trial_id": ["B"], "attempt_id": ["b1"], "status": ["completed"], "from_the_future": [1]})
     older.write_parquet(tmp_path / "trials" / "s0.parquet")
-    rows = scan_trials(store).collect()
+    rows = scan_trials(store).sort("trial_id").collect()
     assert rows["trial_id"].to_list() == ["A", "B"]
     assert rows.columns == TABLES["trials"].names
 

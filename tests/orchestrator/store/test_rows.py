@@ -59,7 +59,7 @@ def test_a_rounds_diagnostics_are_written_and_its_layers_scores_stand_in_layers(
         layers=[
             LayerRecord(
                 layer="a", position=0, num_weights=8, kept=2, live=1, score_sum=1.0, initial_score_sum=4.0,
-                unit_conservation_error=0.25,
+                unit_conservation_error=0.25, positions=9,
             )
         ],
     )  # fmt: skip
@@ -73,7 +73,7 @@ def test_a_rounds_diagnostics_are_written_and_its_layers_scores_stand_in_layers(
     assert rows["layers"] == [
         key
         | {"layer": "a", "position": 0, "is_layer": True, "num_weights": 8, "kept": 2, "live": 1}
-        | {"score_sum": 1.0, "initial_score_sum": 4.0, "unit_conservation_error": 0.25}
+        | {"score_sum": 1.0, "initial_score_sum": 4.0, "unit_conservation_error": 0.25, "positions": 9}
     ]
 
 

@@ -1,0 +1,87 @@
+"""The edge where the report's lazy tables become rows: all of them together, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from analysis import origins, reference
+from analysis.palette import Palette
+from analysis.report.section import Tables
+from analysis.report.sections import DERIVED, TABLES, TABLES_OF_SEVERAL
+from analysis.scan import scan, sweep_names
+
+
+class NoResults(ValueError):
+    """No trial of the grid has finished."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """Everything that a report is made of."""
+
+    stores: tuple[str, ...]
+    sweep: str
+    tables: Tables
+    palette: Palette
+    notices: tuple[str, ...] = ()
+    """What must be known before anything is read."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The one row of `progress.table`."""
+        return self.tables["progress"].row(0, named=True)
+
+
+def collect(*locations: str | Path, published: pl.DataFrame | None = None) -> Collected:
+    """Collect every table of the report of one store, or of several side by side; `published` as `reference.read`.
+
+    Raises NoResults where there are no results yet.
+    """
+    several = len(locations) > 1
+    opened = scan(*locations, apart=several).gathered()
+    versions = opened.results.select(pl.col("numerics_version").unique().drop_nulls().sort()).collect().to_series()
+    if several or len(versions) > 1:
+        opened = origins.told_apart(opened)
+    lazy = {**TABLES, **(TABLES_OF_SEVERAL if several else {})}
+    frames = [sweep_names(*locations), *(table(opened) for table in lazy.values())]
+    if published is not None:
+        frames.append(reference.curves(opened.results))
+    names, *collected = pl.collect_all(frames, engine="streaming")  # child tables need not fit into memory
+    tables = dict(zip(lazy, collected, strict=False))
+    counts = tables["progress"].row(0, named=True)
+    if counts["num_completed"] + counts["num_failed"] == 0:
+        where = " and ".join(map(str, locations))
+        raise NoResults(f"{where}: no results yet; run `prunesweep run SWEEP` first")
+    if published is not None:
+        of_both = (published, collected[-1], tables["accuracy"])
+        tables["overlay"] = reference.overlay(*of_both)
+        tables["reference"] = reference.table(*of_both)
+        tables["unmatched"] = reference.unmatched(*of_both)
+    for name, derive in DERIVED.items():
+        tables[name] = derive(tables)
+    return Collected(
+        stores=opened.stores,
+        sweep=" + ".join(names["sweep"]),
+        tables=tables,
+        palette=Palette.of(tables["accuracy"]["curve"]),
+        notices=tuple(_notices(counts, versions.to_list())),
+    )
+
+
+def _notices(counts: dict[str, int], versions: list[int]) -> list[str]:
+    notices = []
+    if counts["num_missing"]:
+        are = "is" if counts["num_missing"] == 1 else "are"
+        notices.append(
+            f"{counts['num_missing']:,} of {counts['num_trials']:,} trials {are} not in the store yet: everything "
+            "below is of the others."
+        )
+    if len(versions) > 1:
+        notices.append(
+            f"Trials of numerics versions {', '.join(map(str, versions))} answer this grid. Equal configurations may "
+            "differ between versions, so no curve mixes them: where one would, each version has a curve of its own."
+        )
+    return notices

@@ -1,0 +1,64 @@
+"""The sweep files that a store keeps: every version verbatim, and where it came from. `resume DIR` reads them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+from orchestrator.origin import origin_of
+from orchestrator.plan import publish_points
+from orchestrator.store.layout import Store
+from orchestrator.sweepfile import SweepFile, parse_sweep
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedSweep:
+    """A sweep file as it was run."""
+
+    file: SweepFile
+    last_run_at: str
+    """UTC, ISO 8601."""
+
+
+def save_sweep(file: SweepFile, store: Store) -> None:
+    """Keep the sweep file verbatim, its grid, and where its user's modules lie."""
+    store.publish_text(file.text, "sweeps", f"{file.hash}.yaml")
+    origin = {
+        "name": file.sweep.name,
+        "folder": origin_of(file.folder).folder,
+        "last_run_at": datetime.now(UTC).isoformat(),
+    }
+    store.publish_text(json.dumps(origin, indent=1), "sweeps", f"{file.hash}.json")
+    publish_points(file, store)
+
+
+def load_saved_sweep(store: Store) -> SweepFile:
+    """The sweep file that was last run into this store. Raises BadInput where there is none."""
+    hashes = [name.removesuffix(".json") for name in store.files("sweeps") if name.endswith(".json")]
+    if not hashes:
+        raise BadInput(f"{store.location} holds no sweep: expected the folder that `prunesweep run SWEEP` wrote")
+    try:
+        last_run_at = {one: str(_origin(store, one)["last_run_at"]) for one in hashes}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{store.shown(store.path('sweeps'))} holds a damaged .json file ({error}): remove it; "
+            "`prunesweep doctor DIR` says which"
+        ) from None
+    return read_saved_sweep(store, max(hashes, key=last_run_at.__getitem__)).file
+
+
+def read_saved_sweep(store: Store, sweep_hash: str) -> SavedSweep:
+    """One version of a sweep file. Raises OSError where a part is gone, ValueError, KeyError where it is damaged."""
+    origin = _origin(store, sweep_hash)
+    text = store.read_text("sweeps", f"{sweep_hash}.yaml")
+    name = store.shown(store.path("sweeps", f"{sweep_hash}.yaml"))
+    file = parse_sweep(text, name=name, folder=Path(origin["folder"]))
+    return SavedSweep(file=file, last_run_at=str(origin["last_run_at"]))
+
+
+def _origin(store: Store, sweep_hash: str) -> dict[str, str]:
+    origin: dict[str, str] = json.loads(store.read_text("sweeps", f"{sweep_hash}.json"))
+    return origin

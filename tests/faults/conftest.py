@@ -1,0 +1,130 @@
+"""A small sweep, what it gives when nothing disturbs it, and how to tell that a disturbed one gave the same."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from orchestrator.plan import make_plan
+from orchestrator.store.layout import Store
+from orchestrator.store.read import scan_table, scan_trials
+from orchestrator.sweepfile import read_sweep_file
+
+SWEEP = """
+name: disturbed
+dataset: digits
+model: {name: mlp, widths: [20]}
+pruner: [random, magnitude, snip]
+sparsity: [0.5, 0.9]
+seed: {count: 40}
+training: {epochs: 8}
+"""
+RESULTS = ["trial_id", "status", "final_train_loss", "final_test_loss", "final_test_accuracy", "kept_weights"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder are faults."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.faults)
+
+
+class Disturbed:
+    """A folder with the sweep, in which commands are run as a user runs them."""
+
+    def __init__(self, folder: Path, text: str = SWEEP) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (folder / "sweep.yaml").write_text(text)
+        self.store = Store(folder / "results" / read_sweep_file(folder / "sweep.yaml").sweep.name)
+        self._started: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """The command in a process group of its own."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestrator", *(arguments or ("run", "sweep.yaml", "--slots", "2"))],
+            cwd=self.folder,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        for process in self._started:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def run(self, *arguments: str, check: int = 0, timeout: float = 280, **variables: str) -> str:
+        """The command to its end; its output."""
+        process = self.start(*arguments, **variables)
+        output, _ = process.communicate(timeout=timeout)
+        assert process.returncode == check, f"exit {process.returncode}\n{output}"
+        return output
+
+    @property
+    def num_planned(self) -> int:
+        return make_plan(read_sweep_file(self.folder / "sweep.yaml"), Store(self.folder / "nothing here")).num_trials
+
+    @property
+    def num_committed(self) -> int:
+        return int(scan_trials(self.store).select(pl.len()).collect().item())
+
+    def wait_for(self, num_committed: int, process: subprocess.Popen[str]) -> None:
+        """Until that many trials are in the store."""
+        wait_until(lambda: self.num_committed >= num_committed or process.poll() is not None)
+        assert process.poll() is None, process.communicate()[0]
+
+    def results(self) -> pl.DataFrame:
+        """What each trial gave, in order of trial."""
+        return scan_trials(self.store).select(RESULTS).sort("trial_id").collect()
+
+    def assert_like(self, undisturbed: pl.DataFrame, *, times: int | None = 1) -> None:
+        """One row a planned trial, equal to the undisturbed run's; with `times` 1, none of them ran twice."""
+        assert self.results().equals(undisturbed)
+        attempts = scan_table(self.store, "trials").collect()
+        assert attempts["trial_id"].n_unique() == self.num_planned
+        if times is not None:
+            assert attempts.height == times * self.num_planned
+        for table in ("epochs", "layers"):
+            assert scan_table(self.store, table).collect()["trial_id"].n_unique() == self.num_planned
+        assert not self.store.files("runs")
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    """The results of a run that nothing disturbed."""
+    calm = Disturbed(tmp_path_factory.mktemp("calm"))
+    assert "240 of 240 trials completed, 0 failed" in calm.run()
+    results = calm.results()
+    assert results.height == 240
+    calm.assert_like(results)
+    return results
+
+
+@pytest.fixture
+def disturbed(tmp_path: Path) -> Iterator[Disturbed]:
+    one = Disturbed(tmp_path)
+    yield one
+    one.end()

@@ -1,0 +1,108 @@
+"""Drivers and workers that are killed: nothing is lost, nothing is kept twice, the same command goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import polars as pl
+
+from tests.faults.conftest import Disturbed, wait_until
+
+NUM_KILLS = 20
+
+
+def processes_below(pid: int) -> dict[int, str]:
+    """Children of a process, theirs and so on, by what they call themselves."""
+    found, parents = {}, {pid}
+    table = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()]
+    while new := {int(row[0]): row[2] for row in rows if int(row[1]) in parents and int(row[0]) not in found}:
+        found |= new
+        parents |= set(new)
+    return found
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Processes in which trials run."""
+    names = processes_below(process.pid).items()
+    return [pid for pid, name in names if name.startswith("ray::") and "Trainable" in name]
+
+
+def test_a_driver_killed_twenty_times(disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
+    chance = random.Random(20)
+    text = (disturbed.folder / "sweep.yaml").read_text()
+    for _ in range(NUM_KILLS):
+        # at a random moment of a run's life: while it plans, while Ray starts, while trials run
+        process = disturbed.start()
+        time.sleep(chance.uniform(0.3, 7))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert (disturbed.folder / "sweep.yaml").read_text() == text
+    time.sleep(3)  # orphaned workers may commit what they had in hand
+    assert "240 of 240 trials completed, 0 failed" in disturbed.run()
+    runs = disturbed.store.folders("runs")
+    assert runs == [] or len(runs) <= NUM_KILLS
+    disturbed.assert_like(undisturbed, times=None)
+
+
+def test_workers_killed_again_and_again(disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
+    process = disturbed.start()
+    for num_committed in (5, 60, 120):
+        disturbed.wait_for(num_committed, process)
+        for pid in workers_of(process)[:1]:
+            os.kill(pid, signal.SIGKILL)
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    assert "A worker process died" in output
+    disturbed.assert_like(undisturbed)
+
+
+def test_rays_own_process_killed(disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
+    process = disturbed.start()
+    disturbed.wait_for(5, process)
+    (raylet,) = [pid for pid, name in processes_below(process.pid).items() if "/raylet/raylet " in name]
+    os.kill(raylet, signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 3, output
+    assert "Ray is gone" in output
+    assert "Next: prunesweep resume" in output
+    disturbed.run("resume", "results/disturbed", "--slots", "2")
+    disturbed.assert_like(undisturbed, times=None)
+
+
+def test_ctrl_c_once_and_twice(disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
+    for times in (1, 2):
+        process = disturbed.start()
+        disturbed.wait_for(disturbed.num_committed + 1, process)
+        for _ in range(times):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.5)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 3, output
+        assert "Next: prunesweep resume" in output
+    wait_until(lambda: not workers_of(process))
+    disturbed.run("resume", "results/disturbed", "--slots", "2")
+    disturbed.assert_like(undisturbed, times=None)
+
+
+def test_two_runners_on_one_store(disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
+    both = [disturbed.start() for _ in range(2)]
+    outputs = [process.communicate(timeout=280)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    disturbed.assert_like(undisturbed, times=None)
+
+
+def test_names_with_spaces_and_letters_of_any_alphabet(tmp_path: Path, undisturbed: pl.DataFrame) -> None:
+    text = (Disturbed(tmp_path / "plain").folder / "sweep.yaml").read_text()
+    strange = Disturbed(tmp_path / "a b [c] é", text.replace("name: disturbed", 'name: "größe & 樹 [1] %20"'))
+    strange.run()
+    strange.assert_like(undisturbed)
+    upwards = Disturbed(tmp_path / "upwards")
+    (upwards.folder / "sweep.yaml").write_text(text.replace("name: disturbed", 'name: "../elsewhere"'))
+    assert "a name becomes a folder" in upwards.run("run", "sweep.yaml", check=2)
+    assert not (tmp_path / "elsewhere").exists()

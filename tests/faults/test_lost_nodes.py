@@ -1,0 +1,104 @@
+"""A cluster of several nodes, each a `ray start` of its own: nodes that go and come, and a head that is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.faults.conftest import Disturbed
+from tests.faults.test_killed_processes import processes_below
+
+HERE = "--node-ip-address=127.0.0.1"
+RAY = str(Path(sys.executable).with_name("ray"))
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("", 0))
+        return int(one.getsockname()[1])
+
+
+class RayCluster:
+    """Nodes as processes; killing one leaves it no time for anything."""
+
+    def __init__(self) -> None:
+        self.temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets' paths must be short
+        self.nodes: list[subprocess.Popen[bytes]] = []
+        self.port = 0
+
+    def start_head(self, cpus: int) -> None:
+        self.port = free_port()
+        self._start(
+            ["--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.temporary}"], cpus
+        )
+
+    def add_node(self, cpus: int) -> None:
+        self._start([f"--address=127.0.0.1:{self.port}"], cpus)
+
+    def _start(self, options: list[str], cpus: int) -> None:
+        command = [RAY, "start", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", HERE, *options]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.nodes.append(subprocess.Popen(command, start_new_session=True, **quiet))  # type: ignore[call-overload]
+        time.sleep(8)
+        assert self.nodes[-1].poll() is None, "the node did not start"
+
+    def kill(self, number: int) -> None:
+        node = self.nodes[number]
+        for pid in [node.pid, *processes_below(node.pid)]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        node.wait()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+
+@pytest.fixture
+def cluster() -> Iterator[RayCluster]:
+    one = RayCluster()
+    yield one
+    for number in range(len(one.nodes)):
+        one.kill(number)
+
+
+def test_a_node_goes_without_a_word_and_another_comes(
+    cluster: RayCluster, disturbed: Disturbed, undisturbed: pl.DataFrame
+) -> None:
+    cluster.start_head(cpus=0)
+    cluster.add_node(cpus=1)
+    cluster.add_node(cpus=1)
+    process = disturbed.start("run", "sweep.yaml", "--address", cluster.address)
+    disturbed.wait_for(5, process)
+    cluster.kill(1)
+    cluster.add_node(cpus=1)
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    disturbed.assert_like(undisturbed)
+
+
+def test_the_head_is_lost_and_the_sweep_submitted_again(
+    cluster: RayCluster, disturbed: Disturbed, undisturbed: pl.DataFrame
+) -> None:
+    cluster.start_head(cpus=2)
+    process = disturbed.start("run", "sweep.yaml", "--address", cluster.address)
+    disturbed.wait_for(5, process)
+    cluster.kill(0)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 3, output
+    assert "Ray is gone" in output
+    assert disturbed.num_committed >= 5
+    cluster.start_head(cpus=2)
+    disturbed.run("run", "sweep.yaml", "--address", cluster.address)
+    disturbed.assert_like(undisturbed, times=None)
