@@ -3,6 +3,7 @@
     FOLDER/state.json       the job, while any task is left
     FOLDER/turns.jsonl      a line a turn of a task: which, how often it was restarted, how it ended
     FOLDER/requeue-<task>   what `scontrol requeue` asked for
+    FOLDER/stop             put there, it ends everything
 
 At the warning time the batch shell alone gets its signal (`--signal=B:...`); at the wall time everything of the task is
 killed. A task that asked to be requeued is killed, as Slurm does, and gets another turn.
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path(os.environ["SLURM_STAND_IN"])
+STOP = FOLDER / "stop"
 JOB_ID = "4711"
 CPUS = "1"
 
@@ -49,7 +51,7 @@ def cluster(path: Path) -> None:
     first, last = (int(number) for number in asked["array"].split("-"))
     for task in range(first, last + 1):
         restarts = 0
-        while turn(path, asked, task, restarts):
+        while turn(path, asked, task, restarts) and not STOP.exists():
             restarts += 1
     (FOLDER / "state.json").unlink()
 
@@ -74,7 +76,7 @@ def turn(path: Path, asked: dict[str, str], task: int, restarts: int) -> bool:
         )
     request = FOLDER / f"requeue-{task}"
     was_warned = was_cut = False
-    while process.poll() is None and not request.exists():
+    while process.poll() is None and not request.exists() and not STOP.exists():
         passed = time.time() - began
         if passed > wall - int(lead) and not was_warned:
             was_warned = True

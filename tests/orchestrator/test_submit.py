@@ -24,7 +24,7 @@ from orchestrator.sweepfile import read_sweep_file
 from tests.orchestrator.conftest import SMALL_SWEEP, CommandLine
 
 pytestmark = [
-    pytest.mark.timeout(200),
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("default"),  # Ray's subprocess and socket warnings at exit are not ours
 ]
 ROOT = Path(__file__).parents[2]
@@ -87,7 +87,7 @@ def cluster(token: str) -> Iterator[tuple[str, Path]]:
             env=environment, stdout=log, stderr=log, cwd=folder,
         )  # fmt: skip
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
         while not answers(ports["dashboard-"]):
             assert process.poll() is None, (folder / "ray.log").read_text()
             assert time.monotonic() < deadline, (folder / "ray.log").read_text()
@@ -95,7 +95,7 @@ def cluster(token: str) -> Iterator[tuple[str, Path]]:
         yield f"http://127.0.0.1:{ports['dashboard-']}", folder
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(180)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -115,7 +115,7 @@ def client(cluster: tuple[str, Path], token: str, monkeypatch: pytest.MonkeyPatc
     return cluster[0]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
