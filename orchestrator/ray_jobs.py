@@ -77,8 +77,11 @@ class JobServer:
         finally:
             os.environ.update(hidden)
 
-    def submit(self, job: Job, *, command: str, archive: bytes, environment: dict[str, str]) -> bool:
-        """Start a job; False where its id is taken, because somebody submitted the same at the same time."""
+    def submit(self, job: Job, *, command: str, archive: bytes) -> bool:
+        """Start a job; False where its id is taken, because somebody submitted the same at the same time.
+
+        Nothing of our environment goes with it: credentials of the store are the cluster's own.
+        """
         with tempfile.TemporaryDirectory() as scratch, self._answering():
             path = Path(scratch) / "submitted.zip"
             path.write_bytes(archive)
@@ -88,7 +91,7 @@ class JobServer:
                     submission_id=job.job_id,
                     runtime_env={
                         "working_dir": str(path),
-                        "env_vars": environment | {"RAY_JOB_STOP_WAIT_TIME_S": str(SECONDS_TO_STOP)},
+                        "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(SECONDS_TO_STOP)},
                     },
                     metadata={NAME: job.sweep, CONTENT: job.content, RESULTS: job.results, SHARD: job.shard},
                 )
@@ -125,6 +128,8 @@ class JobServer:
                 f"--address {self.address} asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to what "
                 "`ray get-auth-token` prints on the cluster's head (or copy its ~/.ray/auth_token)"
             ) from None
+        except RuntimeError as error:  # Ray's own, with the server's words
+            raise BadInput(f"--address {self.address} refused: {error}") from None
         except (ConnectionError, requests.RequestException) as error:
             raise ClusterUnreachable(
                 f"--address {self.address}: no job server answers there ({type(error).__name__}). Expected the "

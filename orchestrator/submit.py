@@ -110,10 +110,7 @@ def _submit_shard(
         job_id=f"{name}-{number}", sweep=submission.sweep, content=submission.content, results=submission.results,
         shard=shard, status="PENDING",
     )  # fmt: skip
-    # Credentials of the store are the cluster's own; nothing of our environment travels
-    started = server.submit(
-        job, command=submission.command(shard, retry_failed=bool(earlier)), archive=archive, environment={}
-    )
+    started = server.submit(job, command=submission.command(shard, retry_failed=bool(earlier)), archive=archive)
     if not started:
         say(f"{job.job_id} was submitted by somebody else just now: nothing was submitted")
     elif earlier:

@@ -129,7 +129,7 @@ def test_a_sweep_outlives_its_client_and_is_one_run_however_often_it_is_submitte
     sweep.write_text(SLOW)
     (tmp_path / "own_pruners.py").write_text(OWN_PRUNERS)
     (tmp_path / "own_settings.py").write_text(f"FOLDER = {str(tmp_path)!r}\n")
-    (tmp_path / "seconds").write_text("2")
+    (tmp_path / "seconds").write_text("3")
     at = ("--address", client)
     submit = ("submit", sweep.name, *at, "--results", store.location)
 
