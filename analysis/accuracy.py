@@ -2,6 +2,7 @@
 
 Headline: test accuracy after the final epoch, mean over seeds with a Student-t 95 % interval. Collapsed networks stay
 in the mean, for that is what the pruner gives; trials without a usable accuracy cannot be in it and are counted beside.
+Where results were selected on validation (`analysis.select`), what was chosen stands beside its test accuracy.
 """
 
 from __future__ import annotations
@@ -11,28 +12,37 @@ from typing import Any, Literal
 
 import altair as alt
 import polars as pl
-from scipy import special
+import polars.selectors as cs
 
+from analysis import bootstrap
 from analysis.axis import sparsity_axis
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
+from analysis.student import quantile
 
 CONFIDENCE = 0.95
 PER_CENT = alt.Axis(labelExpr="round(100 * datum.value) + ' %'", tickCount=6, labelPadding=6)
 
 
-def table(results: pl.LazyFrame) -> pl.LazyFrame:
+def table(results: pl.LazyFrame, *, interval: Literal["student", "bootstrap"] = "student") -> pl.LazyFrame:
     """Accuracy by panel, curve and density, sorted from dense to sparse. All accuracies are fractions.
 
-    `n` trials are in `mean_accuracy`, `min_accuracy` and `max_accuracy`; `interval_low` and `interval_high` are null
-    for n < 2 and may leave [0, 1]. `num_collapsed` and `collapsed_share` are of those n. `num_diverged`, `num_failed`
-    and `num_missing` are not in the mean. `chance` is 1 / classes.
+    `n` trials are in `mean_accuracy`, `min_accuracy` and `max_accuracy`; `interval_low` and `interval_high` bound the
+    mean with 95 % confidence. Student's are null for n < 2 and may leave [0, 1]; those by bootstrap are refused for
+    n < 10, and `interval_refused` says so. `num_collapsed` and `collapsed_share` are of those n. `num_diverged`,
+    `num_failed` and `num_missing` are not in the mean. `chance` is 1 / classes. `chosen` is there if it is in
+    `results`.
     """
     usable = pl.col("outcome") == "completed"
     accuracy = pl.col("final_test_accuracy").filter(usable)
     n = pl.col("n")
-    width = half_width(pl.col("deviation"), n)
+    chosen = cs.by_name("chosen", require_all=False)
+    if interval == "bootstrap":
+        bounds = [bootstrap.intervals(pl.col("accuracies")).alias("interval")]
+    else:
+        mean, width = pl.col("mean_accuracy"), half_width(pl.col("deviation"), n)
+        bounds = [pl.struct(interval_low=mean - width, interval_high=mean + width).alias("interval")]
     return (
         results.group_by(*PANEL, "curve", "density")
         .agg(
@@ -41,42 +51,34 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             accuracy.std().alias("deviation"),
             accuracy.min().alias("min_accuracy"),
             accuracy.max().alias("max_accuracy"),
+            *([accuracy.alias("accuracies")] if interval == "bootstrap" else []),
             (usable & (pl.col("collapsed_layers") > 0)).sum().cast(pl.Int64).alias("num_collapsed"),
             *(
                 (pl.col("outcome") == outcome).sum().cast(pl.Int64).alias(f"num_{outcome}")
                 for outcome in ("diverged", "failed", "missing")
             ),
             (1 / pl.col("num_classes").max()).alias("chance"),
+            chosen.first(),
         )
         .with_columns(
-            interval_low=pl.col("mean_accuracy") - width,
-            interval_high=pl.col("mean_accuracy") + width,
+            *bounds,
             collapsed_share=pl.when(n > 0).then(pl.col("num_collapsed") / n),
             sparsity=1 - pl.col("density"),
             compression_ratio=1 / pl.col("density"),
         )
         .select(
             *PANEL, "curve", "density", "sparsity", "compression_ratio",
-            "n", "mean_accuracy", "interval_low", "interval_high", "min_accuracy", "max_accuracy",
-            "num_collapsed", "collapsed_share", "num_diverged", "num_failed", "num_missing", "chance",
+            "n", "mean_accuracy", "interval", "min_accuracy", "max_accuracy",
+            "num_collapsed", "collapsed_share", "num_diverged", "num_failed", "num_missing", "chance", chosen,
         )
+        .unnest("interval")
         .sort(*PANEL, "curve", "compression_ratio")
     )  # fmt: skip
 
 
 def half_width(deviation: pl.Expr, n: pl.Expr) -> pl.Expr:
     """Half the width of the Student-t 95 % interval of a mean of `n` values, columns both; null for n < 2."""
-    return _t_quantile(n) * deviation / n.sqrt()
-
-
-def _t_quantile(n: pl.Expr) -> pl.Expr:
-    """The two-sided 95 % quantile of Student's t with n - 1 degrees of freedom; null for n < 2."""
-    # special.stdtrit is what stats.t.ppf calls; scipy.stats alone takes longer to import than all of this package
-    quantile = (n - 1).map_batches(
-        lambda freedom: pl.Series(special.stdtrit(freedom.to_numpy(), 0.5 + CONFIDENCE / 2), dtype=pl.Float64),
-        return_dtype=pl.Float64,
-    )
-    return pl.when(n > 1).then(quantile)
+    return quantile(n - 1, CONFIDENCE) * deviation / n.sqrt()
 
 
 def plot(accuracy: pl.DataFrame, palette: Palette | None = None, *, lowest: float = 0.0) -> alt.ConcatChart:
@@ -154,6 +156,7 @@ def panel(
             alt.Tooltip("n:Q", title="runs (n)"),
             alt.Tooltip("collapsed_text:N", title="collapsed"),
             alt.Tooltip("absent:Q", title="not in the mean"),
+            *([alt.Tooltip("chosen:N", title="chosen on validation")] if "chosen" in rows.columns else []),
         ],
     )
     layers = [*_chance(shown, lowest), band, line, marks]

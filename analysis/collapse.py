@@ -10,21 +10,15 @@ one weight a layer.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Literal
 
 import altair as alt
 import polars as pl
 
 from analysis import networks
-from analysis.axis import sparsity_axis
+from analysis.cells import cells
 from analysis.networks import MODEL
 from analysis.palette import Palette
-from analysis.sparsity import sparsity_texts
-
-MOST_CELLS_WITH_TEXT = 13
-"""Where the grid is finer, a cell on a phone has no room for "3/5": there it is in the tooltip alone."""
-ROW_PIXELS = 26
 
 
 def shares(results: pl.LazyFrame) -> pl.LazyFrame:
@@ -94,61 +88,22 @@ def plot(collapsed: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatC
 def panel(
     rows: pl.DataFrame, palette: Palette, *, title: str = "", width: float | Literal["container"] = "container"
 ) -> alt.LayerChart:
-    """Share of networks collapsed, one row of cells a curve: lines would lie on each other at 0 and at 1."""
-    texts = sparsity_texts(rows["density"])
-    ratios = sorted({1 / density for density in rows["density"]})
-    edges = _edges(ratios)
-    shown = rows.filter(pl.col("n") > 0).with_columns(
-        sparsity_text=pl.col("density").replace_strict(texts, return_dtype=pl.String),
-        left=pl.col("compression_ratio").replace_strict(
-            dict(zip(ratios, edges, strict=False)), return_dtype=pl.Float64
+    """Share of networks collapsed, one row of cells a curve."""
+    collapsed, n = pl.col("num_collapsed"), pl.col("n")
+    return cells(
+        rows.with_columns(
+            collapsed_text=pl.format("{} of {}", "num_collapsed", "n"),
+            connected_text=pl.format("{} of {}", "num_connected", "n"),
         ),
-        right=pl.col("compression_ratio").replace_strict(
-            dict(zip(ratios, edges[1:], strict=True)), return_dtype=pl.Float64
-        ),
-        collapsed_text=pl.format("{} of {}", "num_collapsed", "n"),
-        connected_text=pl.format("{} of {}", "num_connected", "n"),
-        fraction=pl.format("{}/{}", "num_collapsed", "n"),
-        cell_opacity=0.1 + 0.8 * pl.col("collapsed_share"),
-    )
-    curves = [curve for curve in palette.curves if curve in set(rows["curve"])]  # a hidden one leaves its row empty
-    axis = sparsity_axis(rows["density"])
-    scale = alt.Scale(type="log", domain=[edges[0], edges[-1]], nice=False)
-    axis["axis"]["grid"] = False
-    x = alt.X("left:Q", title=axis["title"], axis=axis["axis"], scale=scale)
-    y = alt.Y(
-        "curve:N",
-        title=None,
-        scale=alt.Scale(domain=curves, paddingInner=0.1),
-        axis=alt.Axis(grid=False, ticks=False, domain=False),
-    )
-    base = alt.Chart(alt.InlineData(values=shown.to_dicts()))
-    cells = base.mark_rect(xOffset=1, x2Offset=-1, cornerRadius=3).encode(
-        x=x,
-        x2="right:Q",
-        y=y,
-        color=alt.Color("curve:N", scale=palette.colour_scale(), legend=None),
-        fillOpacity=alt.FillOpacity("cell_opacity:Q", scale=None),
+        palette,
+        share=pl.col("collapsed_share"),
+        shown=n > 0,
+        text=pl.when((collapsed > 0) & (collapsed < n)).then(pl.format("{}/{}", collapsed, n)),
         tooltip=[
-            alt.Tooltip("curve:N"),
-            alt.Tooltip("sparsity_text:N", title="sparsity"),
             alt.Tooltip("collapsed_text:N", title="collapsed"),
             alt.Tooltip("connected_text:N", title="connected"),
             alt.Tooltip("num_absent:Q", title="failed or missing"),
         ],
+        title=title,
+        width=width,
     )
-    partly = base.transform_filter("datum.num_collapsed > 0 && datum.num_collapsed < datum.n").mark_text(fontSize=10.5)
-    layers: list[alt.Chart] = [cells]
-    if len(ratios) <= MOST_CELLS_WITH_TEXT:
-        layers.append(
-            partly.encode(x=alt.X("compression_ratio:Q", scale=scale, axis=axis["axis"]), y=y, text="fraction:N")
-        )
-    return alt.LayerChart(layer=layers, width=width, height=ROW_PIXELS * len(curves), title=title)
-
-
-def _edges(ratios: list[float]) -> list[float]:
-    """Borders of the cells around sorted compression ratios: half-way to the neighbours, in decades."""
-    if len(ratios) < 2:
-        return [ratios[0] / 2, ratios[0] * 2] if ratios else []
-    inner = [(a * b) ** 0.5 for a, b in pairwise(ratios)]
-    return [ratios[0] ** 2 / inner[0], *inner, ratios[-1] ** 2 / inner[-1]]

@@ -12,12 +12,16 @@ their deviation is taken to be at least that of rounding, 1 / (N sqrt 6), and no
 from __future__ import annotations
 
 import math
+from typing import Literal
 
+import altair as alt
 import polars as pl
 
 from analysis import differences
-from analysis.accuracy import CONFIDENCE
+from analysis.accuracy import CONFIDENCE, panel_title
+from analysis.cells import cells
 from analysis.labels import PANEL
+from analysis.palette import Palette
 from analysis.student import p_value, quantile
 
 FEWEST_PAIRS = 5
@@ -92,4 +96,38 @@ def standings(comparisons: pl.LazyFrame) -> pl.LazyFrame:
         )
         .with_columns(compression_ratio=1 / pl.col("density"))
         .sort(*PANEL, "curve", "compression_ratio")
+    )
+
+
+def plot(standings: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
+    """All panels of collected `standings` below each other: a figure for a notebook or a paper."""
+    palette = palette or Palette.of(standings["curve"])
+    panels = [
+        panel(rows, palette, title=panel_title(key), width=480)
+        for key, rows in standings.partition_by(PANEL, as_dict=True, maintain_order=True).items()
+    ]
+    return alt.concat(*panels, columns=1)
+
+
+def panel(
+    rows: pl.DataFrame, palette: Palette, *, title: str = "", width: float | Literal["container"] = "container"
+) -> alt.LayerChart:
+    """Of how many others each curve is ahead, one row of cells a curve; "+2 −1": ahead of two and behind one."""
+    ahead, behind = pl.col("num_ahead"), pl.col("num_behind")
+    parts = [pl.when(ahead > 0).then(pl.format("+{}", ahead)), pl.when(behind > 0).then(pl.format("−{}", behind))]
+    return cells(
+        rows,
+        palette,
+        share=ahead / pl.col("num_others"),
+        shown=pl.col("num_silent") < pl.col("num_others"),
+        text=pl.when(ahead + behind > 0).then(pl.concat_str(parts, separator=" ", ignore_nulls=True)),
+        tooltip=[
+            alt.Tooltip("num_ahead:Q", title="ahead of"),
+            alt.Tooltip("num_behind:Q", title="behind"),
+            alt.Tooltip("num_even:Q", title="not told apart from"),
+            alt.Tooltip("num_silent:Q", title="fewer than five pairs with"),
+            alt.Tooltip("n:Q", title="pairs (n), fewest"),
+        ],
+        title=title,
+        width=width,
     )

@@ -12,8 +12,10 @@ from typing import Literal
 import altair as alt
 import polars as pl
 
+from analysis.inline_data import inline
 from analysis.machine import MACHINE, machine
 from analysis.palette import Palette
+from analysis.trial_key import trial_key
 
 PHASES = ("load", "build", "prune", "train")
 AXES = ("all", "data set", "model", "pruner", "sparsity")
@@ -32,9 +34,9 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     seconds = [pl.col(f"{phase}_seconds") for phase in PHASES]
     each = (
         results.filter(pl.col("status").is_in(["completed", "failed"]))
-        .select("trial_id", "dataset_label", "model_label", "curve", "density", *MACHINE, *seconds)
-        .group_by("trial_id")
-        .agg(pl.exclude("trial_id", "curve").first(), _one_or("curve", SHARED))
+        .select(trial_key(), "dataset_label", "model_label", "curve", "density", *MACHINE, *seconds)
+        .group_by("trial")
+        .agg(pl.exclude("trial", "curve").first(), _one_or("curve", SHARED))
     )
     cells = each.group_by("dataset_label", "model_label", "curve", "density", *MACHINE).agg(
         *(one.sum().truediv(3600).alias(f"{phase}_hours") for phase, one in zip(PHASES, seconds, strict=True)),
@@ -81,8 +83,8 @@ def pace(results: pl.LazyFrame) -> pl.LazyFrame:
     hours = pl.col("wall_hours")
     return (
         results.filter(pl.col("finished_at").is_not_null())
-        .select("trial_id", "run_id", "finished_at", "status", *MACHINE, _spent())
-        .unique("trial_id", keep="any")
+        .select(trial_key(), "run_id", "finished_at", "status", *MACHINE, _spent())
+        .unique("trial", keep="any")
         .group_by("run_id", *MACHINE)
         .agg(
             pl.len().cast(pl.Int64).alias("num_trials"),
@@ -132,7 +134,7 @@ def panel(
         alt.Chart()
         .mark_bar()
         .encode(
-            x=alt.X("value:Q", title="slot-hours"),
+            x=alt.X("value:Q", title="slot-hours", axis=alt.Axis(format="~g", tickCount=5)),
             y=alt.Y("curve:N", title=None, scale=alt.Scale(domain=curves), axis=alt.Axis(ticks=False, domain=False)),
             color=alt.Color(
                 "phase:N",
@@ -150,8 +152,9 @@ def panel(
             ],
         )
     )
-    data = alt.InlineData(values=shown.to_dicts())
-    return alt.LayerChart(data=data, layer=[bars], width=width, height=max(1, len(curves)) * ROW_PIXELS, title=title)
+    return alt.LayerChart(
+        data=inline(shown), layer=[bars], width=width, height=max(1, len(curves)) * ROW_PIXELS, title=title
+    )
 
 
 def _one_or(column: str, several: str) -> pl.Expr:

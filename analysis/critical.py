@@ -184,14 +184,8 @@ def panel(
         .mark_point(shape="triangle-right", filled=True, size=150, opacity=1, xOffset=-5)
         .encode(x=alt.X("highest_shown:Q", scale=domain))
     )
-    maximal = (
-        alt.Chart(alt.InlineData(values=shown.select("curve", "max_compression_ratio", "maximal_text").to_dicts()))
-        .mark_tick(thickness=2, height=ROW_PIXELS - 4, color="#888888")
-        .encode(
-            x=alt.X("max_compression_ratio:Q", scale=domain),
-            y=y,
-            tooltip=[alt.Tooltip("curve:N"), alt.Tooltip("maximal_text:N", title="maximal compression")],
-        )
+    maximal = base.mark_tick(thickness=2, height=ROW_PIXELS - 4).encode(
+        x=alt.X("max_compression_ratio:Q", scale=domain), color=alt.value("#888888")
     )
     return alt.LayerChart(
         layer=[span, bars, arrows, maximal], width=width, height=ROW_PIXELS * len(curves), title=title

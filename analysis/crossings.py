@@ -24,8 +24,8 @@ from analysis.labels import PANEL
 
 _SCHEMA = {
     **dict.fromkeys(PANEL, pl.String),
-    "leader_before": pl.String,
-    "leader_after": pl.String,
+    "curve": pl.String,
+    "other_curve": pl.String,
     "density_before": pl.Float64,
     "density": pl.Float64,
     "density_after": pl.Float64,
@@ -40,9 +40,10 @@ _SCHEMA = {
 def table(comparisons: pl.DataFrame) -> pl.DataFrame:
     """Crossings of a collected `comparisons.table`, by panel, largest later lead first; none below five pairs.
 
-    `leader_before` is ahead at `density_before` and `leader_after` at the sparser `density_after`, by the mean
-    differences `lead_before` and `lead_after` (fractions, positive); they cross at `density`, between `interval_dense`
-    and `interval_sparse` (null where the grid ends first). `n` is the smallest number of pairs in between.
+    `curve` overtakes `other_curve`, which is ahead at `density_before`: at the sparser `density_after`, `curve` is. The
+    mean differences there are `lead_before` and `lead_after` (fractions, positive); they cross at `density`, between
+    `interval_dense` and `interval_sparse` (null where the grid ends first). `n` is the smallest number of pairs in
+    between.
     """
     pair = [*PANEL, "curve", "other_curve"]
     is_followed = pl.col("standard_error").shift(-1).over(pair).is_not_null()
@@ -64,10 +65,10 @@ def table(comparisons: pl.DataFrame) -> pl.DataFrame:
 
 
 def _named(crossing: dict[str, Any]) -> dict[str, Any]:
-    """Who leads on which side, instead of the sign of a difference."""
-    leaders = [crossing["curve"], crossing["other_curve"]]
-    before, after = leaders if crossing["sign"] > 0 else reversed(leaders)
-    return crossing | {"leader_before": before, "leader_after": after}
+    """Who overtakes whom, instead of the sign of a difference."""
+    first, second = crossing["curve"], crossing["other_curve"]
+    after, before = (second, first) if crossing["sign"] > 0 else (first, second)
+    return crossing | {"curve": after, "other_curve": before}
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,11 @@ import altair as alt
 import polars as pl
 
 from analysis.accuracy import half_width, panel_title
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
+from analysis.trial_key import TRIAL, trial_key
 
 MEASURES = ("test accuracy", "test loss", "training loss")
 _COLUMNS = dict(zip(MEASURES, ("test_accuracy", "test_loss", "train_loss"), strict=True))
@@ -39,7 +41,7 @@ def table(results: pl.LazyFrame, epochs: pl.LazyFrame) -> pl.LazyFrame:
     `is_last_level` tells the training of the network that is reported.
     """
     completed = pl.col("outcome") == "completed"
-    trials = results.select(*_CELL, "trial_id", "outcome", "collapsed_layers").cache()  # used twice
+    trials = results.select(*_CELL, *TRIAL, "outcome", "collapsed_layers").cache()  # used twice
     cells = (
         trials.group_by(_CELL)
         .agg(
@@ -50,22 +52,23 @@ def table(results: pl.LazyFrame, epochs: pl.LazyFrame) -> pl.LazyFrame:
                 for outcome in ("diverged", "failed", "missing")
             ),
         )
+        .sort(_CELL)  # worked out twice, it must number alike
         .with_row_index("cell")
     )
     # the many rows of epochs meet a number a trial, not its labels
     numbered = (
         trials.filter(completed)
         .join(cells.select(*_CELL, "cell"), on=_CELL, nulls_equal=True)
-        .select("trial_id", "cell")
+        .select(trial_key(), "cell")
     )
     finite = pl.col("test_loss").is_finite().fill_null(False)
     measured = list(_COLUMNS.values())
     known = {"test_accuracy": finite, "test_loss": finite, "train_loss": finite & pl.col("train_loss").is_finite()}
     n = {"test_accuracy": "n", "test_loss": "n", "train_loss": "n_train_loss"}
     by_epoch = (
-        epochs.select("trial_id", "level", "epoch", *measured)
+        epochs.select(trial_key(), "level", "epoch", *measured)
         .with_columns(pl.when(known[name]).then(pl.col(name)).alias(name) for name in measured)
-        .join(numbered, on="trial_id")
+        .join(numbered, on="trial")
         .group_by("cell", "level", "epoch")
         .agg(
             pl.len().cast(pl.Int64).alias("num_rows"),
@@ -100,7 +103,7 @@ def for_page(results: pl.LazyFrame, epochs: pl.LazyFrame) -> pl.LazyFrame:
 
     `num_densities` and `num_epochs` say how many there are of the panel and of the curve.
     """
-    results = results.select(*_CELL, "trial_id", "outcome", "collapsed_layers").cache()
+    results = results.select(*_CELL, *TRIAL, "outcome", "collapsed_layers").cache()
     densities = results.filter(pl.col("outcome") == "completed").select(*PANEL, "density").unique()
     place = pl.col("density").rank("dense", descending=True).over(PANEL).cast(pl.Int64) - 1
     num = pl.col("density").len().over(PANEL).cast(pl.Int64)
@@ -205,7 +208,7 @@ def _layers(rows: pl.DataFrame, palette: Palette, *, legend: bool) -> alt.LayerC
 
 
 def _data(rows: pl.DataFrame) -> alt.InlineData:
-    """As CSV, a third of the size of rows with names. Bands end where no accuracy and no loss can be."""
+    """What the chart draws. Bands end where no accuracy and no loss can be."""
     texts = sparsity_texts(rows["density"])
     left_out = pl.sum_horizontal("num_not_finite", "num_ended", "num_diverged", "num_failed", "num_missing")
     numbers = {
@@ -220,9 +223,8 @@ def _data(rows: pl.DataFrame) -> alt.InlineData:
         "n",
         left_out.alias("out"),
         *(
-            pl.col(column).clip(0, 1 if column.endswith("accuracy") else None).round_sig_figs(4).alias(name)
+            pl.col(column).clip(0, 1 if column.endswith("accuracy") else None).alias(name)
             for name, column in numbers.items()
         ),
     )
-    parse: Any = dict.fromkeys(shown.columns[2:], "number") | {"curve": "string", "sparsity": "string"}
-    return alt.InlineData(values=shown.write_csv(), format=alt.CsvDataFormat(type="csv", parse=parse))
+    return inline(shown)

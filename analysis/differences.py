@@ -20,7 +20,6 @@ import polars as pl
 from analysis.labels import PANEL
 
 _SEEDS = ["seed_init", "seed_data", "seed_prune"]
-_CELL = ["curve", "density", "run"]
 _MEASURED = {
     "n": pl.Int64,
     "num_dropped": pl.Int64,
@@ -55,12 +54,12 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     Pairs that have no seed in common have no row.
     """
     usable = pl.col("outcome") == "completed"
-    seeds = results.select(_SEEDS).unique().sort(_SEEDS).with_row_index("run")
     return (
-        results.join(seeds, on=_SEEDS)
-        .select(
+        results.select(
             *PANEL,
-            *_CELL,
+            "curve",
+            "density",
+            *_SEEDS,
             accuracy=pl.when(usable).then("final_test_accuracy"),
             is_collapsed=usable & (pl.col("collapsed_layers") > 0),
             trial=pl.col("trial_id").hash(),
@@ -73,11 +72,13 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _pairs_of_panels(runs: pl.DataFrame) -> pl.DataFrame:
+    seeds = runs.select(_SEEDS).unique().sort(_SEEDS).with_row_index("run")
     found = [
-        pairs.with_columns(pl.lit(label).alias(name) for name, label in zip(PANEL, panel, strict=True)).with_columns(
-            num_test_images=pl.lit(rows["num_test_images"].max(), dtype=pl.Int64)
+        pairs.with_columns(
+            *(pl.lit(label).alias(name) for name, label in zip(PANEL, panel, strict=True)),
+            num_test_images=pl.lit(rows["num_test_images"].max(), dtype=pl.Int64),
         )
-        for panel, rows in runs.partition_by(PANEL, as_dict=True).items()
+        for panel, rows in runs.join(seeds, on=_SEEDS).partition_by(PANEL, as_dict=True).items()
         for pairs in _pairs(_Block.of(rows))
     ]
     return pl.concat([pl.DataFrame(schema=_SCHEMA), *(pairs.select(*_SCHEMA) for pairs in found)])

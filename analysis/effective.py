@@ -100,7 +100,7 @@ def panel(
         .mark_line(strokeDash=[3, 3], strokeWidth=1, color="#888888")
         .encode(x=x, y=y)
     )
-    base = alt.Chart(alt.InlineData(values=shown.to_dicts())).encode(x=x)
+    base = alt.Chart().encode(x=x)
     colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=legend)
     band = base.mark_area(opacity=0.1, clip=True).encode(
         y=alt.Y("low:Q", scale=scale, axis=axis["axis"], title="effective sparsity"), y2="high:Q", color=colour
@@ -125,4 +125,6 @@ def panel(
             alt.Tooltip("num_absent:Q", title="failed or missing"),
         ],
     )
-    return alt.LayerChart(layer=[diagonal, band, line, marks], width=width, height=320, title=title)
+    # data belong to the whole, not to the layers, so that a filter put on the whole reaches them
+    data = alt.InlineData(values=shown.to_dicts())
+    return alt.LayerChart(data=data, layer=[diagonal, band, line, marks], width=width, height=320, title=title)

@@ -184,4 +184,4 @@ def _options(column: str) -> pl.Expr:
 
 def without_rounds(curve: pl.Expr) -> pl.Expr:
     """A curve's label less its number of rounds, which stands right behind the pruner where it is said at all."""
-    return curve.str.replace("^([^,]+), [0-9]+ rounds?(,|$)", "${1}${2}")
+    return curve.str.replace("^([^,]+), [0-9]+ rounds?(,| ·|$)", "${1}${2}")

@@ -24,7 +24,7 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
     return (
         completed.join(sparsest, on=[*_PANEL, "density"])
         .select(*_PANEL, "curve", "density", "trial_id")
-        .join(layers, on="trial_id")
+        .join(layers, on="trial_id", build_side="prefer_left")  # the few go into memory, the many pass by
         .group_by(*_PANEL, "curve", "density", "position", "layer")
         .agg(
             pl.len().cast(pl.Int64).alias("n"),

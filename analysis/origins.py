@@ -13,7 +13,7 @@ import polars as pl
 
 from analysis import student
 from analysis.labels import PANEL
-from analysis.scan import Trials
+from analysis.scan import CHILDREN, Trials
 
 CONFIDENCE = 0.95
 _SEEDS = ["seed_init", "seed_data", "seed_prune"]
@@ -23,17 +23,20 @@ _POINT = [*PANEL, "shared_curve", "density", *_SEEDS]
 def told_apart(opened: Trials) -> Trials:
     """The same results, with the store's name and the numerics version in `curve` where one label has several.
 
-    `store_name` is the shortest name that tells a store from the others, `shared_curve` the label as it was.
+    Of several stores, which must have been opened apart, the name also begins every `trial_id`. `store_name` is the
+    shortest name that tells a store from the others, `shared_curve` the label as it was.
     """
     names = store_names(opened.stores)
     version = pl.col("numerics_version")
-    has_several_versions = version.n_unique().over("store", *PANEL, "curve") > 1
+    # what is missing has no version, and no store unless several are scanned
+    curve = [*(["store"] if len(names) > 1 else []), *PANEL, "curve"]
     results = opened.results.with_columns(
         store_name=pl.col("store").replace_strict(names, default=None, return_dtype=pl.String),
         shared_curve=pl.col("curve"),
         # what is missing will be run by the code of today
-        numerics=version.fill_null(version.max().over("store", *PANEL, "curve")),
-    ).with_columns(several_versions=has_several_versions)
+        numerics=version.fill_null(version.max().over(curve)),
+        several_versions=version.drop_nulls().n_unique().over(curve) > 1,
+    )
     parts = [
         pl.col("curve"),
         pl.when(pl.col("several_versions")).then(pl.format("numerics {}", "numerics")),
@@ -42,7 +45,16 @@ def told_apart(opened: Trials) -> Trials:
         several_stores = pl.col("store").n_unique().over(*PANEL, "curve") > 1
         parts.append(pl.when(several_stores).then("store_name"))
     labelled = results.with_columns(curve=pl.concat_str(parts, separator=" · ", ignore_nulls=True))
-    return replace(opened, results=labelled.drop("numerics", "several_versions"))
+    apart = replace(opened, results=labelled.drop("numerics", "several_versions"))
+    return _with_ids_of_stores(apart, names) if len(names) > 1 else apart
+
+
+def _with_ids_of_stores(opened: Trials, names: dict[str, str]) -> Trials:
+    """Each `trial_id` with its store's name before it: summaries join by it, and stores may hold the same trial."""
+    name = pl.col("store").replace_strict(names, return_dtype=pl.String)
+    own = pl.concat_str([name, pl.col("trial_id")], separator="/")
+    tables = ("trials", "points", "results", *CHILDREN)
+    return replace(opened, **{table: getattr(opened, table).with_columns(trial_id=own) for table in tables})
 
 
 def store_names(locations: tuple[str, ...]) -> dict[str, str]:

@@ -20,8 +20,10 @@ import numpy as np
 import polars as pl
 
 from analysis.accuracy import half_width, panel_title
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
+from analysis.trial_key import TRIAL
 
 MOST_SEEDS = 5
 """Of each network, whose masks are compared: pairs grow with the square."""
@@ -170,8 +172,9 @@ def panel(
         text=alt.Text("mean_jaccard:Q", format=".2f"),
         color=alt.condition("datum.dark", alt.value("white"), alt.value("#1d2129")),
     )
-    data = alt.InlineData(values=shown.drop(PANEL).to_dicts())
-    return alt.LayerChart(data=data, layer=[cells, words], width=width, height=CELL_PIXELS * len(curves), title=title)
+    return alt.LayerChart(
+        data=inline(shown.drop(PANEL)), layer=[cells, words], width=width, height=CELL_PIXELS * len(curves), title=title
+    )
 
 
 def _compared(results: pl.LazyFrame, masks: pl.LazyFrame, most_seeds: int, most_bytes: int) -> pl.DataFrame:
@@ -184,8 +187,8 @@ def _compared(results: pl.LazyFrame, masks: pl.LazyFrame, most_seeds: int, most_
     seeds = pl.struct(SEEDS).rank("dense").over(_NETWORK)
     chosen = (
         results.filter((pl.col("status") == "completed") & pl.col("trial_id").is_in(stored.implode()))
-        .select("trial_id", "curve", *_NETWORK, *SEEDS, "prunable_weights")
-        .sort(*_NETWORK, *SEEDS, "curve", "trial_id")
+        .select(*TRIAL, "curve", *_NETWORK, *SEEDS, "prunable_weights")
+        .sort(*_NETWORK, *SEEDS, "curve", *TRIAL)
         .unique(["curve", *_NETWORK, *SEEDS], keep="first", maintain_order=True)
         .filter(seeds <= most_seeds)
         .filter(pl.col("prunable_weights").cum_sum() <= 8 * most_bytes)
@@ -193,10 +196,10 @@ def _compared(results: pl.LazyFrame, masks: pl.LazyFrame, most_seeds: int, most_
     )
     bits = (
         masks.filter(pl.col("trial_id").is_in(chosen["trial_id"].unique().implode()))
-        .select("trial_id", "layer", "position", "shape", "bits")
-        .sort("trial_id", "position")
+        .select(*TRIAL, "layer", "position", "shape", "bits")
+        .sort(*TRIAL, "position")
         .collect()
-        .partition_by("trial_id", as_dict=True)
+        .partition_by(TRIAL, as_dict=True)
     )
     rows: list[dict[str, Any]] = []
     for of_network in chosen.partition_by(_NETWORK, maintain_order=True):
@@ -205,7 +208,8 @@ def _compared(results: pl.LazyFrame, masks: pl.LazyFrame, most_seeds: int, most_
             if same_seeds != (one["curve"] == other["curve"]):
                 pair = {name: one[name] for name in [*_NETWORK, "curve", *SEEDS]}
                 pair |= {f"other_{name}": other[name] for name in ["curve", *SEEDS]}
-                rows += [pair | layer for layer in _layers(bits[(one["trial_id"],)], bits[(other["trial_id"],)])]
+                masks_of = (bits[tuple(trial[name] for name in TRIAL)] for trial in (one, other))
+                rows += [pair | layer for layer in _layers(*masks_of)]
     return pl.DataFrame(rows, schema=_COMPARED)
 
 

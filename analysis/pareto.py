@@ -17,6 +17,7 @@ import polars as pl
 
 from analysis.accuracy import PER_CENT, half_width
 from analysis.axis import decade_ticks, sparsity_axis
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.machine import MACHINE, TIMED_ALONE, machine, timed_alone
 from analysis.palette import Palette
@@ -128,13 +129,13 @@ def panel(
     """
     cost = rows["cost"][0]
     texts = sparsity_texts(rows["density"])
-    shown = rows.filter(pl.col("value") > 0).with_columns(
+    shown = rows.filter(pl.col("value") > 0).select(
+        *("curve", "compression_ratio", "value", "mean_accuracy", "n", "num_left_out", "is_on_front"),
         sparsity_text=pl.col("density").replace_strict(texts, return_dtype=pl.String),
         interval_text=pl.when(pl.col("interval_low").is_null())
         .then(pl.lit("none: one run"))
         .otherwise(pl.format("{} to {} %", *((100 * pl.col(f"interval_{end}")).round(1) for end in ("low", "high")))),
         collapsed_text=pl.format("{} of {}", "num_collapsed", "n"),
-        standing=pl.when("is_on_front").then(pl.lit("on the front")).otherwise(pl.lit("dominated")),
     )
     x = (
         sparsity_axis(rows["density"])
@@ -169,11 +170,10 @@ def panel(
             alt.Tooltip("n:Q", title="runs (n)"),
             alt.Tooltip("collapsed_text:N", title="collapsed"),
             alt.Tooltip("num_left_out:Q", title="not in the mean"),
-            alt.Tooltip("standing:N", title="this cell is"),
+            alt.Tooltip("is_on_front:N", title="on the front"),
         ],
     )
-    data = alt.InlineData(values=shown.drop(FRONT).to_dicts())
-    return alt.LayerChart(data=data, layer=[line, marks], width=width, height=280, title=title)
+    return alt.LayerChart(data=inline(shown), layer=[line, marks], width=width, height=280, title=title)
 
 
 def title(key: Iterable[str]) -> str:

@@ -22,9 +22,9 @@ ROW_PIXELS = 26
 MOST_TEXTS = 9
 """Where the grid has more columns, a cell has no room for its number: there it is in the tooltip alone."""
 MEASURES = {
-    "mean_accuracy": "test accuracy, mean (%)",
-    "collapsed_share": "networks collapsed (%)",
-    "mean_largest_cut": "largest cut / R, mean",
+    "mean_accuracy": "accuracy (%)",
+    "collapsed_share": "collapsed (%)",
+    "mean_largest_cut": "largest cut / R",
 }
 """What a diagram can be coloured by."""
 
@@ -99,7 +99,7 @@ def panel(rows: pl.DataFrame, palette: Palette) -> alt.LayerChart:
     chosen = alt.param(
         name="measure",
         value="mean_accuracy",
-        bind=alt.binding_radio(options=list(MEASURES), labels=list(MEASURES.values()), name="coloured by "),
+        bind=alt.binding_radio(options=list(MEASURES), labels=list(MEASURES.values()), name="colour: "),
     )
     return diagram(rows, "measure", width="container").add_params(chosen)
 

@@ -24,7 +24,7 @@ CONFIDENCE = 0.95
 KEYS = ("dataset", "model", "pruner", "iterations")
 """Columns that are matched with a sweep's own, where the file has them."""
 COMPRESSIONS = {
-    "compression_exponent": 10 ** -pl.col("compression_exponent"),
+    "compression_exponent": 10.0 ** -pl.col("compression_exponent"),
     "compression_ratio": 1 / pl.col("compression_ratio"),
     "density": pl.col("density"),
     "sparsity": 1 - pl.col("sparsity"),
@@ -58,6 +58,7 @@ def read(path: str | Path) -> pl.DataFrame:
         raise BadInput(f"{path}: it has no column 'pruner', {did_you_mean('pruner', found.columns)}")
     share = _one_of(path, found, ACCURACIES)
     density = _one_of(path, found, COMPRESSIONS)
+    found = found.with_columns(pl.col(density, share).cast(pl.Float64, strict=False))
     keys = [name for name in KEYS if name in found.columns]
     texts = [pl.col(name).cast(pl.Int64 if name == "iterations" else pl.String, strict=False) for name in keys]
     rows = found.select(*texts, COMPRESSIONS[density].alias("density"), ACCURACIES[share].alias("accuracy"))
@@ -72,9 +73,9 @@ def _one_of(path: Path, found: pl.DataFrame, choices: dict[str, pl.Expr]) -> str
         had = f"has {' and '.join(map(repr, present))}" if present else f"has columns {', '.join(found.columns)}"
         raise BadInput(f"{path}: expected exactly one column of {', '.join(choices)}; it {had}")
     if not found.schema[present[0]].is_numeric():
-        text = found[present[0]].cast(pl.String)
-        wrong = found.filter(text.cast(pl.Float64, strict=False).is_null())[present[0]]
-        raise BadInput(f"{path}: column {present[0]!r} holds {next(iter(wrong), None)!r}, expected numbers")
+        wrong = found.filter(found[present[0]].cast(pl.Float64, strict=False).is_null())[present[0]]
+        if len(wrong):
+            raise BadInput(f"{path}: column {present[0]!r} holds {wrong[0]!r}, expected numbers")
     return present[0]
 
 

@@ -11,7 +11,7 @@ which of them is no part of a store, and to leave out of the work what is the sa
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -28,7 +28,7 @@ from orchestrator.store.schema import CONFIG_COLUMNS, TABLES
 CHILDREN = ("epochs", "layers", "rounds", "masks")
 CHECKED_FILES = 20
 """Of each table whose footers `scan` reads, spread over all: more are few where a store is compacted."""
-UNSUMMARISED = ("density_literal", "error_traceback", "data_hash", "run_id")
+UNSUMMARISED = ("density_literal", "error_traceback", "output", "data_hash")
 """Columns of `results` that no summary reads, and that `Trials.gathered` leaves out: text takes most of the memory."""
 GATHERED_COLUMNS = 16
 """Of a million trials that `Trials.gathered` joins at a time: 150 MB, three times over."""
@@ -110,12 +110,13 @@ class Trials:
         )
 
 
-def scan(*locations: str | Path, apart: bool = False) -> Trials:
+def scan(*locations: str | Path, apart: bool = False, hidden: Collection[str] = ()) -> Trials:
     """Open the stores at folders or object-store addresses. A place without files gives empty tables.
 
     Several are read as one sweep that ran in several places: a trial that more than one of them holds is one trial, by
     the rule that holds within a store, and so is a point. With `apart` each store keeps its own: results of the same
     trial stand beside each other, told apart by `store`, under labels that hold for all; `Trials.of` takes one.
+    Labels do not name a setting in `hidden`: results that differ in nothing else share a curve (`analysis.select`).
 
     Columns that a store was written before are filled as `orchestrator.store.schema.AS_BEFORE` says, else null. Raises
     BadInput naming file and column where a file's columns are not those of its table.
@@ -134,7 +135,7 @@ def scan(*locations: str | Path, apart: bool = False) -> Trials:
     points = _joined(stores, "points").select("store", "trial_id", *varying)
     attempts = trials.select("store", "trial_id", "attempt_id")
     written = {name: _joined(stores, name) for name in CHILDREN}
-    asked = _asked(points, key, constant)
+    asked = _asked(points, key, constant, hidden)
     return Trials(
         stores=names,
         key=key,
@@ -201,16 +202,20 @@ def _measured(key: list[str]) -> list[str]:
     return [name for name in ("store", *TABLES["trials"].names) if name not in {*_CONFIG, *key}]
 
 
-def _asked(points: pl.LazyFrame, key: list[str], constant: Mapping[str, pl.Expr]) -> pl.LazyFrame:
+def _asked(
+    points: pl.LazyFrame, key: list[str], constant: Mapping[str, pl.Expr], hidden: Collection[str]
+) -> pl.LazyFrame:
     """A row for each trial and curve: `key`, configuration, labels. `points` has no column that is in `constant`."""
 
     def varying(*columns: str) -> list[str]:
         return [name for name in columns if name not in constant]
 
-    named = labelled(points if "store" in key else points.drop("store"), constant=constant)
+    named = labelled(points if "store" in key else points.drop("store"), constant=constant, hidden=hidden)
     curve = [*PANEL, "curve", *varying("density")]
     # seeds can fold too (a dense trial prunes nothing, so its prune seed cannot matter): a trial is one observation
-    once = _each_once(named, [*key, *curve], varying(*_SEEDS)).sort(*curve, *varying(*_SEEDS), "trial_id")
+    once = _each_once(named, [*key, *curve, *varying(*hidden)], varying(*_SEEDS)).sort(
+        *curve, *varying(*_SEEDS), "trial_id"
+    )
     return once.with_columns(constant.values()).select(*key, *_CONFIG, *PANEL, "curve")
 
 

@@ -13,10 +13,12 @@ import altair as alt
 import polars as pl
 
 from analysis.axis import decade_ticks, sparsity_axis
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.machine import MACHINE, machine, timed_alone
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
+from analysis.trial_key import trial_key
 
 KEYS = [*PANEL, "machine"]
 """Within which seconds are compared."""
@@ -31,13 +33,13 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     `num_disconnected` trials trained on labels alone. Speed-ups are null without a dense trial.
     """
     each = results.filter((pl.col("status") == "completed") & timed_alone()).select(
-        *PANEL, "curve", "density", "trial_id", "engine", "is_connected", *MACHINE,
+        *PANEL, "curve", "density", trial_key(), "engine", "is_connected", *MACHINE,
         (pl.col("train_seconds") / pl.col("epochs")).alias("seconds"),
     ).cache()  # fmt: skip
     group = [*PANEL, *MACHINE]
     dense = (
         each.filter(pl.col("density") == 1)
-        .unique([*PANEL, "trial_id"], keep="any")
+        .unique([*PANEL, "trial"], keep="any")
         .group_by(group)
         .agg(
             pl.col("seconds").median().alias("dense_epoch_seconds"),
@@ -91,7 +93,9 @@ def panel(
 ) -> alt.LayerChart:
     """Speed-up against compression, both in decades; the line at 1 is the dense network's pace."""
     texts = sparsity_texts(rows["density"])
-    shown = rows.filter(pl.col("speedup").is_not_null()).with_columns(
+    shown = rows.filter(pl.col("speedup").is_not_null()).select(
+        *("curve", "compression_ratio", "speedup", "slowest", "fastest", "epoch_seconds", "dense_epoch_seconds"),
+        *("n", "num_dense", "num_disconnected"),
         sparsity_text=pl.col("density").replace_strict(texts, return_dtype=pl.String),
         compact_text=pl.format("{} of {}", "num_compact", "n"),
     )
@@ -124,9 +128,8 @@ def panel(
         ],
     )
     even = alt.Chart(alt.InlineData(values=[{"even": 1}])).mark_rule(strokeDash=[3, 3], color="#888888")
-    data = alt.InlineData(values=shown.drop(KEYS).to_dicts())
     return alt.LayerChart(
-        data=data,
+        data=inline(shown),
         layer=[even.encode(y=alt.Y("even:Q", scale=scale)), line, marks],
         width=width,
         height=260,

@@ -18,9 +18,11 @@ import polars as pl
 
 from analysis.accuracy import PER_CENT, half_width, panel_title
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
+from analysis.trial_key import trial_key
 
 DYNAMIC = ("gmp", "set", "rigl")
 """Our pruners whose masks change while the network trains."""
@@ -39,15 +41,15 @@ def table(results: pl.LazyFrame, epochs: pl.LazyFrame, rounds: pl.LazyFrame) -> 
     """
     trained = (
         results.filter((pl.col("pre_epochs") > 0) & (pl.col("density") < 1))
-        .select(*_CELL, "trial_id", "outcome", "levels")
+        .select(*_CELL, trial_key(), "outcome", "levels")
         .cache()  # used three times
     )
     cells = _cells(trained)
     numbered = trained.join(cells.select(*_CELL, "cell"), on=_CELL, nulls_equal=True)
-    counted = numbered.filter(pl.col("outcome") == "completed").select("trial_id", "cell", "levels")
-    rows = _evaluations(epochs).join(counted, on="trial_id").select("trial_id", *_EVENT, "epoch", "accuracy")
+    counted = numbered.filter(pl.col("outcome") == "completed").select("trial", "cell", "levels")
+    rows = _evaluations(epochs).join(counted, on="trial").select("trial", *_EVENT, "epoch", "accuracy")
     accuracy, epoch = pl.col("accuracy"), pl.col("epoch")
-    event = ["trial_id", *_EVENT]
+    event = ["trial", *_EVENT]
     before = (
         rows.group_by(event)
         .agg(accuracy.filter(epoch == epoch.max()).first().alias("before"))
@@ -106,28 +108,28 @@ def swings(
     """
     chosen = (
         results.filter(pl.col("pruner").is_in(list(pruners)) & (pl.col("density") < 1))
-        .select(*_CELL, "trial_id", "outcome")
+        .select(*_CELL, trial_key(), "outcome")
         .cache()  # used twice
     )
     cells = _cells(chosen)
     numbered = (
         chosen.filter(pl.col("outcome") == "completed")
         .join(cells.select(*_CELL, "cell"), on=_CELL, nulls_equal=True)
-        .select("trial_id", "cell")
+        .select("trial", "cell")
     )
-    rows = _evaluations(epochs).join(numbered, on="trial_id").drop_nulls("accuracy")
-    last = rows.filter(pl.col("level") == pl.col("level").max().over("trial_id")).sort("trial_id", "epoch")
-    fall = pl.col("accuracy").shift(1).over("trial_id") - pl.col("accuracy")
+    rows = _evaluations(epochs).join(numbered, on="trial").drop_nulls("accuracy")
+    last = rows.filter(pl.col("level") == pl.col("level").max().over("trial")).sort("trial", "epoch")
+    fall = pl.col("accuracy").shift(1).over("trial") - pl.col("accuracy")
     each = (
-        last.select("trial_id", "cell", "epoch", fall.alias("fall"))
+        last.select("trial", "cell", "epoch", fall.alias("fall"))
         .drop_nulls("fall")
-        .group_by("trial_id", "cell")
+        .group_by("trial", "cell")
         .agg(
             pl.col("fall").max().clip(lower_bound=0).alias("largest_fall"),
             pl.col("epoch").get(pl.col("fall").arg_max()).alias("fall_epoch"),
         )
         .with_columns(pl.when(pl.col("largest_fall") > 0).then(pl.col("fall_epoch")))
-        .join(rounds.group_by("trial_id").agg(pl.len().alias("changes")), on="trial_id", how="left")
+        .join(rounds.group_by(trial_key()).agg(pl.len().alias("changes")), on="trial", how="left")
     )
     width = half_width(pl.col("deviation"), pl.col("n"))
     return (
@@ -205,8 +207,7 @@ def panel(
             alt.Tooltip("num_left_out:Q", title="not in the mean"),
         ],
     )
-    data = alt.InlineData(values=shown.drop(PANEL).to_dicts())
-    return alt.LayerChart(data=data, layer=[rule, marks], width=width, height=260, title=title)
+    return alt.LayerChart(data=inline(shown.drop(PANEL)), layer=[rule, marks], width=width, height=260, title=title)
 
 
 def _cells(trials: pl.LazyFrame) -> pl.LazyFrame:
@@ -216,22 +217,23 @@ def _cells(trials: pl.LazyFrame) -> pl.LazyFrame:
         pl.len().cast(pl.Int64).alias("num_trials"),
         (~usable).sum().cast(pl.Int64).alias("num_left_out"),
     ]
-    return trials.group_by(_CELL).agg(counts).with_row_index("cell").cache()  # numbered once for all that join it
+    # sorted: worked out again, they must be numbered alike
+    return trials.group_by(_CELL).agg(counts).sort(_CELL).with_row_index("cell")
 
 
 def _evaluations(epochs: pl.LazyFrame) -> pl.LazyFrame:
     finite = pl.col("test_loss").is_finite().fill_null(False)
     accuracy = pl.when(finite).then(pl.col("test_accuracy"))
-    return epochs.select("trial_id", "level", "epoch", accuracy.alias("accuracy"))
+    return epochs.select(trial_key(), "level", "epoch", accuracy.alias("accuracy"))
 
 
 def _level_densities(rounds: pl.LazyFrame, trials: pl.LazyFrame) -> pl.LazyFrame:
     """`level_density` by cell and level: what a level's last round leaves. A level has its share of the rounds."""
-    rounds_a_level = pl.len().over("trial_id") / pl.col("levels")
+    rounds_a_level = pl.len().over("trial") / pl.col("levels")
     level = pl.col("round") / rounds_a_level
     return (
-        rounds.select("trial_id", "round", "density")
-        .join(trials, on="trial_id")
+        rounds.select(trial_key(), "round", "density")
+        .join(trials, on="trial")
         .select("cell", level.alias("level"), "density")
         .filter(pl.col("level") == pl.col("level").floor())
         .group_by("cell", pl.col("level").cast(pl.Int64))

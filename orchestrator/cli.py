@@ -16,6 +16,7 @@ from orchestrator.commands.cluster import cancel, jobs, logs, submit
 from orchestrator.commands.consoles import err
 from orchestrator.commands.files import init, schema, show
 from orchestrator.commands.running import plan, resume, run
+from orchestrator.commands.tables import export, query
 from orchestrator.commands.trials import audit, trial
 from orchestrator.errors import BadInput
 
@@ -45,22 +46,8 @@ UNWRITABLE = (
 """System errors that are about the place where results go."""
 
 COMMANDS = (
-    plan,
-    run,
-    resume,
-    status,
-    report,
-    trial,
-    audit,
-    compact,
-    doctor,
-    submit,
-    jobs,
-    logs,
-    cancel,
-    init,
-    show,
-    schema,
+    *(plan, run, resume, status, report, query, export, trial, audit, compact, doctor),
+    *(submit, jobs, logs, cancel, init, show, schema),
 )
 for command in COMMANDS:
     app.command(context_settings={"allow_extra_args": command is submit})(command)  # what follows -- is for run

@@ -16,7 +16,7 @@ import pkgutil
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import polars as pl
 import pyarrow as pa
 
 from orchestrator.deadline import Deadline
+from orchestrator.output import captured
 from orchestrator.parts import PARTS
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
@@ -266,9 +267,12 @@ class CohortRunner:
         run_cohort = pkgutil.resolve_name(self._settings.runner)
         records = run_cohort((trial.config for trial in trials), self._context, check=self._check_source)
         for trial in trials:
-            with time_limit(self._settings.time_limit_seconds, partial(self._mark_too_long, trial)):
+            with (
+                captured() as output,
+                time_limit(self._settings.time_limit_seconds, partial(self._mark_too_long, trial)),
+            ):
                 record = next(records)
-            yield trial, trial.attempt, record
+            yield trial, trial.attempt, replace(record, output=output.text)
 
     def _careful_attempts(self, planned: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """After a crash: what is not committed, each trial marked before it starts."""

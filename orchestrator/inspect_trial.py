@@ -50,11 +50,14 @@ def show_trial(store: Store, identity: str, console: Console) -> None:
         return
     table = Table(box=None, show_header=False)
     for column, value in row.items():
-        if value is not None and column != "error_traceback":
+        if value is not None and column not in ("error_traceback", "output"):
             table.add_row(column, escape(str(value)))
     console.print(table)
     show_levels(store, row, console)
     show_diagnostics(store, identity, console)
+    if row["output"]:
+        console.print("[dim]printed:[/]")
+        console.print(row["output"], markup=False, highlight=False)
     if row["error_traceback"]:
         console.print(row["error_traceback"], markup=False, highlight=False)
 

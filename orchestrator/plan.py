@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from orchestrator.axis_values import AXES, axis_value
+from orchestrator.choice import MISSING, Choice
 from orchestrator.grid import ASKED, Grid
 from orchestrator.parts import PARTS, Parts
-from orchestrator.pruner_text import pruner_text
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
 from orchestrator.store.schema import POINTS
 from orchestrator.sweepfile import SweepFile
 from orchestrator.trials import Trials
-from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, TrialConfig
+from training.config import DatasetConfig, ModelConfig, TrialConfig
 
 if TYPE_CHECKING:
     from orchestrator.shard import Shard
@@ -46,15 +46,21 @@ class Plan:
     networks: dict[tuple[DatasetConfig, ModelConfig], None] = field(default_factory=dict)
     """Every data set and model that meet in the grid, in its order."""
     to_run: Trials
+    num_left_out: int = 0
+    """Missing and not chosen by this plan."""
+    ids: pl.Series
+    """Of the grid's trials."""
+    sources: frozenset[str]
+    """Hashes of the user's own code in the grid."""
 
     @property
     def num_trials(self) -> int:
         """Distinct trials of the grid."""
-        return self.num_completed + self.num_failed + len(self.to_run)
+        return self.num_completed + self.num_failed + self.num_left_out + len(self.to_run)
 
 
-def make_plan(file: SweepFile, store: Store, *, retry_failed: bool = False, shard: Shard | None = None) -> Plan:
-    """Fold the grid and subtract what is done. Failed trials count as done unless `retry_failed`.
+def make_plan(file: SweepFile, store: Store, *, choice: Choice = MISSING, shard: Shard | None = None) -> Plan:
+    """Fold the grid and subtract what is done or not chosen. By default failed trials are not.
 
     Of a `shard`, points are counted as of the whole sweep, trials as its own.
     """
@@ -68,25 +74,27 @@ def make_plan(file: SweepFile, store: Store, *, retry_failed: bool = False, shar
     points = pl.concat(found).with_columns(is_first=pl.col("trial_id").is_first_distinct())
     shared = points.filter(~pl.col("is_first")).group_by("reason", maintain_order=True).len()
     folded = Counter({grid.reasons[reason] or "listed more than once": count for reason, count in shared.iter_rows()})
-    known = scan_trials(store).select("trial_id", "status", "attempt").collect()
+    known = choice.known(scan_trials(store))
     trials = points.filter("is_first").select(KEPT)
     if shard is not None:
         trials = shard.part_of(trials, grid.parts)
     trials = trials.join(known, on="trial_id", how="left", maintain_order="left")
-    skipped = ["completed"] if retry_failed else ["completed", "failed"]
+    status = trials["status"].fill_null("missing")
+    to_run = status.is_in(choice.run_statuses)
     return Plan(
         num_points=points.height,
-        num_completed=int((trials["status"] == "completed").sum()),
-        num_failed=0 if retry_failed else int((trials["status"] == "failed").sum()),
+        num_completed=int((status == "completed").sum()),
+        num_failed=int((status == "failed").sum()),
+        num_left_out=int(((status == "missing") & ~to_run).sum()),
         folded=folded,
         axes=axes,
         networks=networks,
         to_run=Trials(
-            trials.filter(~pl.col("status").fill_null("missing").is_in(skipped))
-            .with_columns(attempt=pl.col("attempt").fill_null(0) + 1)
-            .drop("status"),
+            trials.filter(to_run).with_columns(attempt=pl.col("attempt").fill_null(0) + 1).drop("status"),
             grid.parts,
         ),
+        ids=points.filter("is_first")["trial_id"],
+        sources=frozenset(part.source_hash for name in ("dataset", "model", "pruner") for part in grid.parts.of[name]),
     )
 
 
@@ -112,24 +120,8 @@ def _count_axes(
 ) -> None:
     """Add a chunk's points to the counts by axis value, and its networks to those known."""
     columns = ["dataset", "model", "asked_pruner", "asked_levels", "density"]
-    for dataset, model, pruner, levels, density, count in (
-        chunk.group_by(columns, maintain_order=True).len().iter_rows()
-    ):
-        of = parts.of
-        networks[of["dataset"][dataset], of["model"][model]] = None
-        for axis, value in (
-            ("dataset", of["dataset"][dataset].name),
-            ("model", _named(of["model"][model].name, of["model"][model].options)),
-            ("pruner", _pruner_text(of["pruner"][pruner], of["levels"][levels])),
-            ("density", f"{of['density'][density]:f}"),
-        ):
-            axes.setdefault(axis, Counter())[value] += count
-
-
-@lru_cache(maxsize=4096)
-def _pruner_text(pruner: PrunerConfig, levels: LevelsConfig) -> str:
-    return pruner_text(asdict(pruner) | asdict(levels) | {"pruner": pruner.name, "pruner_options": pruner.options})
-
-
-def _named(name: str, options: str) -> str:
-    return name if options == "{}" else f"{name} {options}"
+    for row in chunk.group_by(columns, maintain_order=True).len().iter_rows(named=True):
+        networks[parts.of["dataset"][row["dataset"]], parts.of["model"][row["model"]]] = None
+        for axis, names in AXES.items():
+            value = axis_value(axis, parts, tuple(row[ASKED[name]] for name in names))
+            axes.setdefault(axis, Counter())[value] += row["len"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,6 +17,8 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.changes import change_since_last_run
+from orchestrator.choice import MISSING, Choice
 from orchestrator.cohort import RUNNER, RunSettings, publish_run
 from orchestrator.deadline import Deadline, longest_trial_seconds
 from orchestrator.errors import BadInput
@@ -25,6 +28,7 @@ from orchestrator.leftovers import remove_old_runs, tidy
 from orchestrator.origin import origin_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import RunDisplay
+from orchestrator.run_state import RunState
 from orchestrator.saved_sweeps import save_sweep
 from orchestrator.schedule import Schedule, in_running_order
 from orchestrator.shard import Shard
@@ -53,7 +57,10 @@ class RunOptions:
     max_attempts: int = 3
     time_limit_seconds: float | None = None
     """For one trial."""
-    retry_failed: bool = False
+    choice: Choice = MISSING
+    """Which trials are run."""
+    allow_changes: bool = False
+    """Go on where results of the sweep's last run would no longer answer anything."""
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Between checkpoints of a long trial."""
     data_root: str | None = None
@@ -62,6 +69,8 @@ class RunOptions:
     """The part of the sweep to run; None is all of it."""
     within_seconds: float | None = None
     """From now; no trial is begun that would not end before."""
+    print_json: Callable[[dict[str, Any]], None] | None = None
+    """Gets how the run goes as JSON-ready values, now and then; None: sentences on the console."""
     runner: str = RUNNER
     """What runs the trials of a cohort (`RunSettings.runner`)."""
 
@@ -76,9 +85,12 @@ def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Conso
 def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     began = time.time()
     _check_device(options)
-    plan = make_plan(file, store, retry_failed=options.retry_failed, shard=options.shard)
+    plan = make_plan(file, store, choice=options.choice, shard=options.shard)
+    _show_change(file, plan, store, options, console)
     if plan.to_run:
         _prepare_data(plan, options)
+    elif options.choice.failed and plan.num_failed:
+        console.print(f"--error or --attempts leave all {plan.num_failed:,} failed trials out", highlight=False)
     save_sweep(file, store)
     purse = _purse(file, store, options)
     while plan.to_run:
@@ -90,17 +102,36 @@ def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console:
         left_before = len(plan.to_run)
         deadline = _deadline(options, began, store)
         errors, was_stopped = _run_once(file, store, plan, options, deadline, purse, console)
-        plan = make_plan(file, store, shard=options.shard)  # failures of this run are not retried by it
+        # failures of this run are not retried by it
+        plan = make_plan(file, store, choice=options.choice.once, shard=options.shard)
         if purse:
             purse.read()
             if purse.spent:
                 continue
-        if plan.to_run and (was_stopped or not errors):
+        is_cut_short = bool(plan.to_run) or (options.choice.failed and plan.num_failed > 0)
+        if (was_stopped and is_cut_short) or (plan.to_run and not errors):
             return Exit.INTERRUPTED if was_stopped or deadline is None else Exit.OUT_OF_TIME, plan
         if plan.to_run and len(plan.to_run) == left_before:
             console.print(errors[0], style="red", markup=False)
             return Exit.OUR_FAULT, plan
     return Exit.SOME_FAILED if plan.num_failed else Exit.DONE, plan
+
+
+def _show_change(file: SweepFile, plan: Plan, store: Store, options: RunOptions, console: Console) -> None:
+    """Say what the sweep asks for that its last run did not. Raises BadInput where that would leave results behind."""
+    change = change_since_last_run(file, plan, store)
+    if change is None:
+        return
+    lines = change.lines()
+    if change.needs_consent and not options.allow_changes:
+        raise BadInput(
+            f"sweep {file.sweep.name!r} has changed its meaning since it was last run into {store.location}:\n"
+            + "".join(f"  {line}\n" for line in lines)
+            + "Nothing was run. --changed runs it: older results stay in the store, answer nothing while nobody asks "
+            "for them, and count again once a sweep does. Or give the sweep another name, or another --results"
+        )
+    for line in lines:
+        console.print(f"since the last run: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _run_once(
@@ -142,7 +173,7 @@ def _run_once(
         use_gpus=options.device != "cpu",
     )
     try:
-        with RunDisplay(len(plan.to_run), console) as display:
+        with RunDisplay(RunState(trials, schedule.left), console, print_json=options.print_json) as display:
             told = Metered(display, purse) if purse else display
             return run_cohorts(schedule, cluster, told, run_id=run_id), display.was_stopped
     finally:

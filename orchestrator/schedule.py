@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,6 @@ FIRST_COHORT = 4
 """Trials of a network that was never measured, until some are."""
 PATIENCE = 2.0
 """Times its expected seconds that a cohort may take before it gives back what it has not begun."""
-SECONDS_BETWEEN_PREDICTIONS = 1.0
 
 
 def in_running_order(trials: Trials, costs: CostModel) -> Trials:
@@ -57,9 +56,19 @@ def in_running_order(trials: Trials, costs: CostModel) -> Trials:
 class Schedule:
     """Hands out every trial of a run once, in cohorts, and keeps account of what is done."""
 
-    def __init__(self, trials: Trials, costs: CostModel, *, location: str, run_id: str) -> None:
+    def __init__(
+        self,
+        trials: Trials,
+        costs: CostModel,
+        *,
+        location: str,
+        run_id: str,
+        clock: Callable[[], float] = time.monotonic,
+        seconds_between_predictions: float = 1.0,
+    ) -> None:
         """`trials` are the rows of the run's plan file, in running order."""
         self.trials, self.costs = trials, costs
+        self._clock, self._seconds_between_predictions = clock, seconds_between_predictions
         self._location, self._run_id = location, run_id
         self._begins_network = _changes(trials, "dataset", "model")
         self._begins_dense, self._begins_levels = sharing_starts(trials)
@@ -118,10 +127,10 @@ class Schedule:
         return self.costs.estimate(self.trials.take(np.flatnonzero(~self._is_done)))
 
     def _predict(self) -> None:
-        if time.monotonic() - self._predicted_at < SECONDS_BETWEEN_PREDICTIONS:
+        if self._clock() - self._predicted_at < self._seconds_between_predictions:
             return
         np.cumsum(self.costs.predict_all(self.trials), out=self._sums[1:])
-        self._predicted_at = time.monotonic()
+        self._predicted_at = self._clock()
 
     def _target_seconds(self, slots: int) -> float:
         waiting = sum(float(self._sums[stop] - self._sums[start]) for start, stop in self._waiting)

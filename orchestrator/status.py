@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
+from orchestrator.changes import kept_apart, kept_apart_lines
 from orchestrator.errors import BadInput
 from orchestrator.estimate import Outcome, outcomes
 from orchestrator.pruner_text import COLUMNS, pruner_text
@@ -43,6 +44,8 @@ class Status:
     """By axis and value; a shared dense trial counts under each pruner."""
     errors: list[tuple[str, str, int]]
     """Type, message and number of failed trials, the most frequent first."""
+    kept_apart: dict[int, int]
+    """Completed trials that no sweep here asks for now, by the numerics version that computed them."""
     estimates: list[Outcome]
     """What each run was expected to take, and what its trials took."""
 
@@ -82,6 +85,7 @@ def read_status(store: Store) -> Status:
         points=asked.height,
         total=_count(joined),
         axes=axes,
+        kept_apart=kept_apart(store),
         errors=[(str(kind), str(message), int(count)) for kind, message, count in errors.iter_rows()],
         estimates=outcomes(store),
     )
@@ -110,6 +114,8 @@ def show_status(status: Status, store: Store, console: Console) -> None:
     console.print(table)
     for kind, message, count in status.errors:
         console.print(f"{count:,} x {kind}: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    for line in kept_apart_lines(status.kept_apart):
+        console.print(line, highlight=False, soft_wrap=True)
     for outcome in status.estimates:
         console.print(outcome.line(), style="dim", markup=False, highlight=False, soft_wrap=True)
     next_step = "resume" if total.failed or total.missing else "report"

@@ -6,6 +6,7 @@ with a context of its own as in the middle of a cohort.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -28,6 +29,7 @@ from training.config import CHECKPOINT_SECONDS, DatasetConfig, PrunerConfig, Tri
 from training.datasets.contract import Dataset
 from training.datasets.holdout import hold_out
 from training.device import ExecutionClass, prepare_device
+from training.gpu_turns import GpuTurns
 from training.known_prunings import KnownPrunings
 from training.levels import round_schedule
 from training.macs import weight_positions
@@ -58,12 +60,22 @@ class CohortContext:
         self.save_masks = save_masks
         self._data_root = data_root
         self.device, self.execution = prepare_device(device, engine)
+        self.gpu_turns = GpuTurns.of(self.device)
         self.known_prunings = KnownPrunings()
         self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds, wish=wish)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
         self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None
         self._positions: tuple[tuple[object, ...], dict[str, int]] | None = None
+
+    def free_memory(self) -> None:
+        """Let go of everything that trials share; what is needed again is computed again, to the same bits."""
+        self.known_prunings = KnownPrunings()
+        self.snapshots.free_memory()
+        self._dataset = self._first_scores = self._groups = self._positions = None
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def settle(self) -> None:
         """Undo what an earlier trial's code may have done to the process: the class says how many threads compute."""

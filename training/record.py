@@ -134,6 +134,8 @@ class TrialRecord:
     """Why another engine than the one asked for trained; "" where none did."""
     error: TrialError | None = None
     """None exactly if the trial completed."""
+    output: str = ""
+    """The end of what the trial printed, where somebody kept it."""
     data_hash: str | None = None
     """Checksum of the images and labels that the trial used."""
     num_train: int | None = None

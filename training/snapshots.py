@@ -219,6 +219,10 @@ class Snapshots:
             self._shelf.remove("prefixes", f"{old}{WHOSE}")
         self._on_shelf = self._on_shelf[-PREFIXES_ON_SHELF:]
 
+    def free_memory(self) -> None:
+        """Forget the prefixes in memory; those on the shelf are found again, the others are trained again."""
+        self._prefixes.clear()
+
     def shared(self, history: str, device: torch.device) -> Snapshot | None:
         """What `share` kept, in this process or any other on the same shelf."""
         key = self._key(history)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+import torch
 from torch import nn
 
 from pruning.packing import pack
@@ -22,15 +23,33 @@ def run_cohort(
 ) -> Iterator[TrialRecord]:
     """Run trials one after the other, sharing what `context` holds. A trial that raises is a record with its error.
 
-    `check` runs before each trial and may raise to refuse it.
+    `check` runs before each trial and may raise to refuse it. A trial that runs out of a GPU's memory is tried once
+    more, with nothing kept from others and alone on the GPU; the cohort then goes on as before.
     """
     for config in configs:
-        try:
-            check(config)
-            record = run_trial(config, context)
-        except (Exception, SystemExit) as error:  # whatever it raises is the trial's result, and the others go on
-            record = TrialRecord(config=config, execution=context.execution_of(config), error=TrialError.of(error))
+        with context.gpu_turns.beside_others():
+            record = _attempt(config, context, check)
+        if record is None:  # here, where the error's frames no longer hold the network
+            context.free_memory()
+            with context.gpu_turns.alone():
+                record = _attempt(config, context, check, is_last=True)
+            assert record is not None
         yield record
+
+
+def _attempt(
+    config: TrialConfig, context: CohortContext, check: Callable[[TrialConfig], None], *, is_last: bool = False
+) -> TrialRecord | None:
+    """The record of a trial, of its error where it raised; None where memory ran out and it can be tried again."""
+    try:
+        check(config)
+        return run_trial(config, context)
+    except (Exception, SystemExit) as error:  # whatever it raises is the trial's result, and the others go on
+        if isinstance(error, torch.OutOfMemoryError):
+            if not is_last:
+                return None
+            error.add_note("It was tried twice, then alone on its GPU: lower batch_size, or take a larger GPU.")
+        return TrialRecord(config=config, execution=context.execution_of(config), error=TrialError.of(error))
 
 
 def run_trial(

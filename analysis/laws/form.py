@@ -31,7 +31,7 @@ class Networks:
     @classmethod
     def of(cls, points: pl.DataFrame) -> Networks:
         """From rows of `points.table`, all known."""
-        logs = (points[name].log().to_numpy() for name in ("density", "width", "depth", "dense_error"))
+        logs = (np.log(points[name].to_numpy()) for name in ("density", "width", "depth", "dense_error"))
         return cls(points["model_label"].to_list(), *logs)
 
 

@@ -39,6 +39,7 @@ FEWEST_SPARE = 3
 """Points beyond the number of constants: with fewer, an interval says nothing."""
 UNTOLD = 10.0
 """Factor: the points do not tell a constant whose interval reaches further than this from it."""
+SLOPE, PLATEAU = np.eye(len(NAMES))[[0, 2]]
 GAMMAS = np.log([0.3, 0.7, 1.5, 3.0])
 """Logarithms of the slopes that the search begins with."""
 _LOWEST, _HIGHEST = (math.log(0.02), -60.0, 0.0, -20.0, -20.0), (math.log(50), 60.0, 0.0, 20.0, 20.0)
@@ -66,7 +67,8 @@ class Fit:
     def predict(self, networks: Networks) -> tuple[Floats, Floats, Floats]:
         """Error of the law, and the ends of the 95 % interval for a new measurement.
 
-        A network that was not fitted has the dense error that was measured, with the scatter of any other point.
+        A network that was not fitted has the dense error that was measured, with the scatter of any other point. The
+        constants' share of the interval is that of evenly scattered points: HC3 of a dozen is too wide (98 % for 95 %).
         """
         places = {label: place for place, label in enumerate(self.log_dense_error)}
         place = np.array([places.get(label, -1) for label in networks.label])
@@ -76,23 +78,25 @@ class Fit:
         by_constants, by_dense = slopes[:, :-1], slopes[:, -1]
         slopes = np.hstack([by_constants, by_dense[:, None] * (place[:, None] == np.arange(len(places)))])
         spread = self.variance * (1 + np.where(place < 0, by_dense**2, 0))
-        margin = _t(self.freedom) * np.sqrt(spread + np.einsum("ni,ij,nj->n", slopes, self.covariance, slopes))
+        margin = _t(self.freedom) * np.sqrt(spread + np.einsum("ni,ij,nj->n", slopes, self.even_covariance, slopes))
         return np.exp(log), np.exp(log - margin), np.exp(log + margin)
 
-    def tells(self, direction: Floats, *, within: float) -> bool:
-        """Whether the points tell a sum of constants, with these weights and as they are solved for, to +- `within`."""
-        covariance = self.even_covariance[: len(NAMES), : len(NAMES)]
-        return bool(_t(self.freedom) * math.sqrt(direction @ covariance @ direction) <= within)
+    def margin(self, direction: Floats, covariance: Floats) -> float:
+        """Half the 95 % interval of a sum of constants, with these weights and as they are solved for."""
+        known = covariance[: len(NAMES), : len(NAMES)]
+        return _t(self.freedom) * math.sqrt(direction @ known @ direction)
 
     def interval(self, name: str) -> tuple[float, float | None, float | None]:
         """A constant, and its 95 % interval where it was fitted."""
         place = NAMES.index(name)
-        restore = math.exp if name in AS_LOG else float
         value = self.constants[place]
-        if not self.is_free[place]:
-            return restore(value), None, None
-        margin = _t(self.freedom) * math.sqrt(self.covariance[place, place])
-        return restore(value), restore(value - margin), restore(value + margin)
+        ends = [float(value)] * 3
+        if self.is_free[place]:
+            margin = self.margin(np.eye(len(NAMES))[place], self.covariance)
+            ends[1:] = [value - margin, value + margin]
+        if name in AS_LOG:
+            ends = [math.exp(min(end, 700.0)) for end in ends]  # the largest that a float holds
+        return (ends[0], ends[1], ends[2]) if self.is_free[place] else (ends[0], None, None)
 
 
 def usable(points: pl.DataFrame) -> pl.DataFrame:
@@ -125,14 +129,15 @@ def fit(points: pl.DataFrame) -> Fit:
     problem = _Problem(points, is_free)
     law = problem.solve()
     gap, room = problem.highest[2] - law.constants[2], problem.highest[2] - problem.lowest[2]
-    if gap < 1e-6 * room or not law.tells(np.eye(5)[2], within=room):
+    margin = max(law.margin(PLATEAU, covariance) for covariance in (law.covariance, law.even_covariance))
+    if gap < 1e-6 * room or margin > room:
         is_free[2] = False
         law = _Problem(points, is_free).solve()
     # p is that of a network of width and depth 1, which may be far away: ask where the law of the mean network begins
     log_width, log_depth = problem.networks.log_width.mean(), problem.networks.log_depth.mean()
     begins = np.array([0, 1, 0, -log_width, -log_depth])
-    for direction, words in ((np.eye(5)[0], "how steep the law is"), (begins, "where the law begins")):
-        if not law.tells(direction, within=math.log(UNTOLD)):
+    for direction, words in ((SLOPE, "how steep the law is"), (begins, "where the law begins")):
+        if law.margin(direction, law.even_covariance) > math.log(UNTOLD):
             raise ValueError(f"the {points.height} points do not tell {words}: too few of them lie on it")
     return law
 

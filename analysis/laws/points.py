@@ -41,7 +41,7 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     standard deviation `deviation` (null for n < 2); null for n = 0. `dense_error` is that of the network unpruned, null
     where no such trial completed; `guessing_error` = 1 - 1 / classes. `family`, `width` and `depth`: see above.
     """
-    usable = pl.col("outcome") == "completed"
+    usable = (pl.col("outcome") == "completed") & pl.col("final_test_accuracy").is_finite().fill_null(False)
     collapsed = usable & (pl.col("collapsed_layers") > 0)
     error = (1 - pl.col("final_test_accuracy")).filter(usable & ~collapsed)
     cells = results.group_by(*PANEL, "curve", "density").agg(

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import altair as alt
 import polars as pl
+import polars.selectors as cs
 
 from analysis.accuracy import CONFIDENCE, panel_title, paper
 from analysis.axis import sparsity_axis
@@ -137,7 +138,7 @@ def plot(points: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChar
 def panel(
     rows: pl.DataFrame, palette: Palette, *, title: str = "", width: float | Literal["container"] = "container"
 ) -> alt.LayerChart:
-    """Error against compression, both in decades: points, hollow on the plateaus, and the laws as lines.
+    """Error against compression, both in decades: points, hollow unless they were fitted, and the laws as lines.
 
     Reads the parameter `paper`, the colour behind hollow marks.
     """
@@ -158,7 +159,7 @@ def panel(
         stroke=alt.Stroke("curve:N", scale=palette.colour_scale(), legend=None),
         shape=alt.Shape("curve:N", scale=palette.shape_scale(), legend=None),
         fill=alt.condition(
-            "datum.region != 'law'",
+            "!isValid(datum.law_error)",
             alt.value({"expr": "paper"}),
             alt.Fill("curve:N", scale=palette.colour_scale(), legend=None),
         ),
@@ -173,5 +174,7 @@ def panel(
         ],
     )
     law = line.encode(x=x, y=alt.Y("law_error:Q", scale=y_scale), color=colour)
-    data = alt.InlineData(values=shown.to_dicts())
+    columns = ["curve", "compression_ratio", "sparsity_text", "error", "law_error", "region", "n", "num_collapsed"]
+    values = shown.select(columns).with_columns(cs.float().round_sig_figs(6)).to_dicts()
+    data = alt.InlineData(values=values)
     return alt.LayerChart(data=data, layer=[law, marks], width=width, height=300, title=title)

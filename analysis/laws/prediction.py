@@ -13,16 +13,25 @@ uncertainty of the constants. Its coverage, the share of held-out means inside, 
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
+import altair as alt
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
+from analysis.accuracy import panel_title
 from analysis.laws import form, joint
 from analysis.laws.points import FAMILY
+from analysis.laws.power import ERROR_AXIS
+from analysis.palette import Palette
+from analysis.sparsity import sparsity_texts
 
 SHARE = 0.1
 """Of a family's points that are fitted."""
 SEED = 0
+MOST_POINTS = 500
+"""Of a chart: more lie on each other."""
 
 _POINT = ["dataset_label", "family", "training_label", "curve", "model_label", "width", "depth", "density", "n"]
 _PREDICTED = ["measured_error", "predicted_error", "predicted_low", "predicted_high", "relative_error"]
@@ -76,6 +85,75 @@ def table(points: pl.DataFrame, predicted: pl.DataFrame) -> pl.DataFrame:
         .select(*FAMILY, "num_points", *found.columns[len(FAMILY) :], "refused")
         .sort(FAMILY)
     )
+
+
+def plot(predicted: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:
+    """All families of collected `predictions` beside each other: a figure for a notebook or a paper."""
+    palette = palette or Palette.of(predicted["curve"])
+    panels = [
+        panel(rows, palette, title=panel_title(key), width=320)
+        for key, rows in predicted.partition_by(FAMILY[:-1], as_dict=True, maintain_order=True).items()
+    ]
+    return alt.concat(*panels, columns=2)
+
+
+def panel(
+    rows: pl.DataFrame, palette: Palette, *, title: str = "", width: float | Literal["container"] = "container"
+) -> alt.LayerChart:
+    """Predicted against measured error, both in decades, with the intervals; on the line they are the same.
+
+    Of many points every k-th (`drawn`).
+    """
+    columns = ["curve", "model_label", "sparsity_text", "n", "measured_error", *_PREDICTED[1:4]]
+    shown = (
+        rows.with_columns(
+            sparsity_text=pl.col("density").replace_strict(sparsity_texts(rows["density"]), return_dtype=pl.String)
+        )
+        .select(columns)
+        .with_columns(cs.float().round_sig_figs(6))
+        .gather_every(_step(rows))
+    )
+    errors = rows.select("measured_error", "predicted_error").to_numpy()
+    scale = alt.Scale(type="log", domain=[float(0.9 * errors.min()), float(1.1 * errors.max())], nice=False)
+    x = alt.X("measured_error:Q", title="measured test error", axis=ERROR_AXIS, scale=scale)
+    y = alt.Y("predicted_error:Q", title="predicted", axis=ERROR_AXIS, scale=scale)
+    legend: Any = None if width == "container" else alt.Legend(title=None, symbolOpacity=1, labelLimit=0)
+    colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=legend)
+    base = alt.Chart()
+    same = base.mark_line(color="#888888", strokeWidth=1, strokeDash=[3, 3]).encode(
+        x=x, y=alt.Y("measured_error:Q", scale=scale)
+    )
+    interval = base.mark_rule(opacity=0.25, clip=True).encode(
+        x=x, y=alt.Y("predicted_low:Q", scale=scale), y2="predicted_high:Q", color=colour
+    )
+    marks = base.mark_point(size=26, strokeWidth=1.4, opacity=0.9).encode(
+        x=x,
+        y=y,
+        color=colour,
+        shape=alt.Shape("curve:N", scale=palette.shape_scale(), legend=None),
+        tooltip=[
+            alt.Tooltip("curve:N"),
+            alt.Tooltip("model_label:N", title="model"),
+            alt.Tooltip("sparsity_text:N", title="sparsity"),
+            alt.Tooltip("measured_error:Q", title="measured", format=".2%"),
+            alt.Tooltip("predicted_error:Q", title="predicted", format=".2%"),
+            alt.Tooltip("predicted_low:Q", title="interval from", format=".2%"),
+            alt.Tooltip("predicted_high:Q", title="to", format=".2%"),
+            alt.Tooltip("n:Q", title="runs (n)"),
+        ],
+    )
+    data = alt.InlineData(values=shown.to_dicts())
+    return alt.LayerChart(data=data, layer=[same, interval, marks], width=width, height=320, title=title)
+
+
+def drawn(rows: pl.DataFrame) -> str:
+    """How many of the rows `panel` draws, in words; nothing if it is all."""
+    step = _step(rows)
+    return "" if step == 1 else f"{len(range(0, rows.height, step)):,} of {rows.height:,} points"
+
+
+def _step(rows: pl.DataFrame) -> int:
+    return max(1, math.ceil(rows.height / MOST_POINTS))
 
 
 def _held_out(points: pl.DataFrame) -> pl.DataFrame:

@@ -8,10 +8,12 @@ from pathlib import Path
 import polars as pl
 
 from analysis import origins, reference
+from analysis import select as selection
 from analysis.palette import Palette
 from analysis.report.section import Tables
-from analysis.report.sections import DERIVED, TABLES, TABLES_OF_SEVERAL
+from analysis.report.sections import DERIVED, OF_ALL_TRIALS, TABLES, TABLES_OF_SEVERAL
 from analysis.scan import scan, sweep_names
+from orchestrator.errors import BadInput
 
 
 class NoResults(ValueError):
@@ -28,6 +30,8 @@ class Collected:
     palette: Palette
     notices: tuple[str, ...] = ()
     """What must be known before anything is read."""
+    select: str | None = None
+    """The axis that was chosen on validation."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -35,26 +39,36 @@ class Collected:
         return self.tables["progress"].row(0, named=True)
 
 
-def collect(*locations: str | Path, published: pl.DataFrame | None = None) -> Collected:
+def collect(*locations: str | Path, published: pl.DataFrame | None = None, select: str | None = None) -> Collected:
     """Collect every table of the report of one store, or of several side by side; `published` as `reference.read`.
 
-    Raises NoResults where there are no results yet.
+    `select` names an axis that is chosen on validation (`analysis.select`). Raises NoResults where there are no results
+    yet, BadInput where the axis cannot be selected.
     """
     several = len(locations) > 1
-    opened = scan(*locations, apart=several).gathered()
+    opened = scan(*locations, apart=several, hidden=selection.hidden(select)).gathered()
     versions = opened.results.select(pl.col("numerics_version").unique().drop_nulls().sort()).collect().to_series()
     if several or len(versions) > 1:
         opened = origins.told_apart(opened)
     lazy = {**TABLES, **(TABLES_OF_SEVERAL if several else {})}
-    frames = [sweep_names(*locations), *(table(opened) for table in lazy.values())]
+    chosen = selection.selected(opened, select)
+    frames = [
+        sweep_names(*locations),
+        *(table(opened if name in OF_ALL_TRIALS else chosen) for name, table in lazy.items()),
+        selection.table(opened.results, select),
+    ]
     if published is not None:
-        frames.append(reference.curves(opened.results))
+        frames.append(reference.curves(chosen.results))
     names, *collected = pl.collect_all(frames, engine="streaming")  # child tables need not fit into memory
-    tables = dict(zip(lazy, collected, strict=False))
+    tables = dict(zip((*lazy, "choices"), collected, strict=False))
     counts = tables["progress"].row(0, named=True)
     if counts["num_completed"] + counts["num_failed"] == 0:
         where = " and ".join(map(str, locations))
         raise NoResults(f"{where}: no results yet; run `prunesweep run SWEEP` first")
+    if select:
+        needed = selection.needs(opened.results, select).collect().row(0, named=True)
+        if reason := selection.refusal(select, needed):
+            raise BadInput(reason)
     if published is not None:
         of_both = (published, collected[-1], tables["accuracy"])
         tables["overlay"] = reference.overlay(*of_both)
@@ -67,12 +81,18 @@ def collect(*locations: str | Path, published: pl.DataFrame | None = None) -> Co
         sweep=" + ".join(names["sweep"]),
         tables=tables,
         palette=Palette.of(tables["accuracy"]["curve"]),
-        notices=tuple(_notices(counts, versions.to_list())),
+        notices=tuple(_notices(counts, versions.to_list(), select)),
+        select=select,
     )
 
 
-def _notices(counts: dict[str, int], versions: list[int]) -> list[str]:
+def _notices(counts: dict[str, int], versions: list[int], select: str | None) -> list[str]:
     notices = []
+    if select:
+        notices.append(
+            f"Everything but costs and failures is of trials whose {select} was chosen by validation accuracy, for "
+            "each curve and sparsity; the accuracies are on test images. What was chosen stands beside them."
+        )
     if counts["num_missing"]:
         are = "is" if counts["num_missing"] == 1 else "are"
         notices.append(

@@ -52,12 +52,14 @@ def ratio(value: float | None) -> str:
     """A compression ratio or another factor: three digits, or all digits of a large one."""
     if value is None:
         return UNKNOWN
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return f"{value:.3g}" if value < 999.5 else f"{value:,.0f}"  # 999.99... is 1,000, not 1e+03
 
 
 def number(value: float | None) -> str:
-    """Three significant digits."""
-    return UNKNOWN if value is None else f"{value:.3g}".replace("-", "−")
+    """Three significant digits, or all digits of a large number."""
+    if value is None:
+        return UNKNOWN
+    return (f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}").replace("-", "−")
 
 
 def duration(seconds: float | None) -> str:

@@ -59,13 +59,16 @@ def _cells(collected: Collected, reference: str | None) -> Iterator[dict[str, An
         f"# {collected.sweep}\n\nThe report's tables and figures, to go on from. Accuracies, sparsities and densities "
         "are fractions; every mean stands beside its `n`. Run it with the Python that prunesweep is installed in."
     )
+    arguments = ["*STORES", *(["published=PUBLISHED"] if reference else [])]
+    if collected.select:
+        arguments.append(f"select={collected.select!r}")
     read = "from analysis.reference import read\n" if reference else ""
     yield _code(
         OPENING.format(
             read=read,
             stores=list(collected.stores),
             published=f"\nPUBLISHED = read({reference!r})" if reference else "",
-            arguments="*STORES, published=PUBLISHED" if reference else "*STORES",
+            arguments=", ".join(arguments),
         )
     )
     for section in SECTIONS:

@@ -7,7 +7,7 @@
 
   // ---- charts: drawn one after the other in the pauses of the page, what is in sight first
 
-  const figures = data.figures.map((figure) => ({ ...figure, element: document.getElementById(figure.id), drawn: null }));
+  const figures = data.figures.map((figure) => ({ ...figure, element: document.getElementById(figure.id), drawn: null, round: 0 }));
   const inSight = new Set();
   let round = 0;
 
@@ -33,8 +33,19 @@
     };
   }
 
+  // rows travel as lists beside their names, once
+  function unpacked(part) {
+    if (Array.isArray(part)) return part.map(unpacked);
+    if (part === null || typeof part !== "object") return part;
+    const { names, rows } = part;
+    if (Array.isArray(names) && Array.isArray(rows)) {
+      return rows.map((row) => Object.fromEntries(row.map((value, at) => [names[at], value])));
+    }
+    return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, unpacked(inner)]));
+  }
+
   function specOf(figure, paper) {
-    const spec = structuredClone(figure.spec);
+    const spec = unpacked(figure.spec);
     for (const param of spec.params) {
       if (param.name === "paper") param.value = paper;
       if (param.name === "hidden") param.value = [...hidden];
@@ -42,28 +53,32 @@
     return spec;
   }
 
+  async function drawOne(figure) {
+    const before = figure.drawn;
+    figure.round = round;
+    const drawn = await vegaEmbed(figure.element, specOf(figure, style("--card")), {
+      actions: { export: true, source: false, compiled: false, editor: false },
+      config: config(),
+      downloadFileName: figure.id,
+      renderer: "svg",
+      tooltip: { theme: dark.matches ? "dark" : "light" },
+    });
+    if (before) before.finalize();
+    figure.drawn = drawn;
+    figure.element.dataset.drawn = "true";
+    // a curve may have been hidden while this one was drawn
+    await drawn.view.signal("hidden", [...hidden]).runAsync();
+  }
+
   async function draw() {
     const mine = ++round;
     delete page.dataset.drawn;
-    const waiting = new Set(figures);
-    while (waiting.size) {
+    for (;;) {
       await pause();
-      const figure = [...waiting].find((one) => inSight.has(one.element)) ?? waiting.values().next().value;
-      waiting.delete(figure);
-      const before = figure.drawn;
-      const drawn = await vegaEmbed(figure.element, specOf(figure, style("--card")), {
-        actions: { export: true, source: false, compiled: false, editor: false },
-        config: config(),
-        downloadFileName: figure.id,
-        renderer: "svg",
-        tooltip: { theme: dark.matches ? "dark" : "light" },
-      });
-      if (before) before.finalize();
-      figure.drawn = drawn;
-      figure.element.dataset.drawn = "true";
-      // a curve may have been hidden, or the theme changed, while this one was drawn
-      drawn.view.signal("hidden", [...hidden]).runAsync();
+      const waiting = figures.filter((one) => one.round !== mine);
       if (mine !== round) return;
+      if (!waiting.length) break;
+      await drawOne(waiting.find((one) => inSight.has(one.element)) ?? waiting[0]);
     }
     page.dataset.drawn = String(figures.length);
   }
@@ -74,20 +89,17 @@
   for (const figure of figures) watcher.observe(figure.element);
   dark.addEventListener("change", draw);
 
-  // printing does not wait: what is not drawn yet is drawn at once, and hollow marks are white
+  // printing does not wait: what is not drawn yet is begun at once, and drawn in the promises that are kept before the
+  // browser goes on; hollow marks are white
   addEventListener("beforeprint", () => {
     for (const figure of figures) {
-      if (figure.drawn) {
-        figure.drawn.view.signal("paper", "#ffffff").run();
-      } else {
-        const compiled = vegaLite.compile(specOf(figure, "#ffffff"), { config: config() });
-        new vega.View(vega.parse(compiled.spec), { container: figure.element, renderer: "svg" }).run();
-      }
+      if (!figure.round) drawOne(figure);
+      else if (figure.drawn) figure.drawn.view.signal("paper", "#ffffff").runAsync();
     }
     for (const fold of document.querySelectorAll("section > details:not([open])")) fold.dataset.folded = fold.open = true;
   });
   addEventListener("afterprint", () => {
-    for (const figure of figures) if (figure.drawn) figure.drawn.view.signal("paper", style("--card")).run();
+    for (const figure of figures) if (figure.drawn) figure.drawn.view.signal("paper", style("--card")).runAsync();
     for (const fold of document.querySelectorAll("[data-folded]")) {
       fold.open = false;
       delete fold.dataset.folded;
@@ -193,6 +205,10 @@
       if (state.scroll && !location.hash) scrollTo({ top: state.scroll, behavior: "instant" });
     } catch { /* nothing is remembered */ }
   }
+
+  // a heading that is jumped to is not hidden below the bar of curves
+  const keys = document.querySelector(".keys");
+  if (keys) page.style.scrollPaddingTop = `${keys.offsetHeight + 16}px`;
 
   recall();
   show();

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -19,82 +18,64 @@ from markupsafe import Markup
 from analysis.findings import spoken
 from analysis.palette import SHAPES, Palette
 from analysis.report.collected import Collected
-from analysis.report.panels import Panel, panels_of
-from analysis.report.section import NOTHING, VEGALITE, Figure, Grid, Property, Section, Tables
-from analysis.report.sections import FINDINGS, SECTIONS
+from analysis.report.contents import Content, contents_of
+from analysis.report.section import VEGALITE
+from analysis.report.sections import FINDINGS
 
-BUNDLE_EXPORTS = "Object.assign(window, {vegaEmbed, vegaLite, vega});"
+BUNDLE_EXPORTS = "window.vegaEmbed = vegaEmbed;"
+MOST_PAGE_BYTES = 8_000_000
+"""Of the whole page; 0.9 MB are the script that draws its charts."""
 MOST_SENTENCES = 8
 """Of findings: beyond that, the charts and tables are easier to read."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A figure's panels."""
-
-    figure: Figure
-    panels: list[Panel]
-    num_left_out: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Content:
-    """A section with what is to be shown of it."""
-
-    section: Section
-    figures: list[Drawn]
-    grids: list[Grid]
-    paragraphs: list[str]
-    properties: list[Property]
-
-
 def html(collected: Collected, *, reload_seconds: float = 0) -> str:
-    """The page. With `reload_seconds` it loads itself again so often, and stays as it was."""
-    tables, palette = collected.tables, collected.palette
-    contents = [one for section in SECTIONS if (one := _content(section, tables, palette))]
+    """The page, smaller than `MOST_PAGE_BYTES`. With `reload_seconds` it loads itself again so often."""
+    everything = contents_of(collected.tables, collected.palette)
+    bundle = vl_convert.javascript_bundle(BUNDLE_EXPORTS, vl_version=VEGALITE).replace("</script", "<\\/script")
+    template = _template(collected.palette)
+    page = ""
+    for share in (1.0, 0.5, 0.25, 0.1):
+        contents = [one.trimmed(share) for one in everything]
+        page = _rendered(template, collected, contents, bundle, reload_seconds)
+        if len(page.encode()) < MOST_PAGE_BYTES:
+            break
+    return page
+
+
+def _template(palette: Palette) -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    numbers = {curve: str(number) for number, curve in enumerate(palette.curves)}
     environment.filters["unbroken"] = _unbroken
     environment.filters["swatched"] = lambda text: _swatched(text, palette)
     environment.filters["words"] = lambda name: name.replace("_", " ")
-    environment.filters["numbers"] = lambda curves: " ".join(
-        str(palette.curves.index(curve)) for curve in curves if curve in palette.curves
-    )
+    environment.filters["numbers"] = lambda curves: " ".join(numbers[curve] for curve in curves if curve in numbers)
+    return environment.from_string(_text("page.html.j2"))
+
+
+def _rendered(
+    template: jinja2.Template, collected: Collected, contents: list[Content], bundle: str, reload_seconds: float
+) -> str:
+    tables, palette = collected.tables, collected.palette
     figures = [
         {"id": panel.anchor, "spec": panel.spec} for one in contents for drawn in one.figures for panel in drawn.panels
     ]
-    return environment.from_string(_text("page.html.j2")).render(
+    return template.render(
         sweep=collected.sweep,
         counts=collected.counts,
         subtitle=_subtitle(collected.counts),
         findings=[sentence for find in FINDINGS for sentence in find(tables)][:MOST_SENTENCES],
         notices=collected.notices,
-        reload_seconds=reload_seconds,
         contents=contents,
         figures=figures,
         keys=_keys(palette),
         style=Markup(_text("page.css")),
         script=Markup(_text("page.js")),
-        bundle=Markup(
-            vl_convert.javascript_bundle(BUNDLE_EXPORTS, vl_version=VEGALITE).replace("</script", "<\\/script")
-        ),
+        bundle=Markup(bundle),
         data=Markup(_script_json({"curves": palette.curves, "figures": figures, "reload_seconds": reload_seconds})),
     )
-
-
-def _content(section: Section, tables: Tables, palette: Palette) -> Content | None:
-    """What a section has to say; None for nothing."""
-    figures = [Drawn(figure=one, panels=p, num_left_out=n) for one in section.figures
-               for p, n in [panels_of(one, tables.get(one.of, NOTHING), palette)] if p]  # fmt: skip
-    content = Content(
-        section=section,
-        figures=figures,
-        grids=[grid for sheet in section.sheets for grid in sheet.grids(tables, palette)],
-        paragraphs=list(section.paragraphs(tables)),
-        properties=list(section.properties(tables)),
-    )
-    return content if figures or content.grids or content.paragraphs or content.properties else None
 
 
 SYMBOLS = {
@@ -131,6 +112,8 @@ def _subtitle(counts: dict[str, int]) -> str:
     parts += [f"{counts[f'num_{name}']:,} {name}" for name in ("folded", "completed", "failed", "missing", "collapsed")]
     if counts["num_diverged"]:
         parts.append(f"{counts['num_diverged']:,} diverged")
+    if counts["num_kept_apart"]:
+        parts.append(f"{counts['num_kept_apart']:,} kept apart, answering no point")
     return " · ".join(parts)
 
 

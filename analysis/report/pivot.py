@@ -65,6 +65,6 @@ def _cell(curve: str, row: Row | None) -> Cell:
         mark="○" if collapsed else "",
         title=f"{row['num_collapsed']} of {row['n']} collapsed" if collapsed else "",
         soft="" if interval is None else f"±\u202f{percent(interval - row['mean_accuracy'])}",
-        detail=", ".join([f"n={row['n']}", *absent]),
+        detail=", ".join([f"n={row['n']}", *([row["chosen"]] if row.get("chosen") else []), *absent]),
         curves=(curve,),
     )

@@ -119,7 +119,7 @@ class HasGrids(Protocol):
 
 
 MOST_ROWS = 250
-"""Of a sheet on the page; nobody reads more, and the CSV has them all."""
+"""Of a sheet on the page: nobody reads more, and the CSV has them all."""
 
 
 @dataclass(frozen=True, kw_only=True)

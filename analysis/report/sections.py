@@ -14,15 +14,22 @@ import polars as pl
 from analysis import (
     accuracy,
     collapse,
+    comparisons,
     cost,
+    critical,
+    crossings,
     curves,
+    effective,
+    enough_rounds,
     failures,
     findings,
+    first_empty,
     layers,
     noise,
     origins,
     overlap,
     pareto,
+    phases,
     progress,
     reference,
     settings,
@@ -30,7 +37,9 @@ from analysis import (
     stability,
 )
 from analysis.labels import PANEL
-from analysis.report.formats import count, number, of_density, percent, points, ratio, sparsity
+from analysis.laws import joint, power, prediction
+from analysis.laws import points as law_points
+from analysis.report.formats import count, duration, number, of_density, percent, points, ratio, sparsity
 from analysis.report.pivot import Pivot
 from analysis.report.section import Column, Figure, Property, Row, Section, Sheet, Table, Tables
 from analysis.sparsity import sparsity_texts
@@ -40,7 +49,15 @@ TABLES: Mapping[str, Table] = {
     "accuracy": lambda store: accuracy.table(store.results),
     "shares": lambda store: collapse.shares(store.results),
     "collapse": lambda store: collapse.table(store.results),
+    "critical": lambda store: critical.table(store.results),
+    "first_empty": lambda store: first_empty.table(store.results, store.layers),
+    "effective": lambda store: effective.table(store.results),
+    "phases": lambda store: phases.table(store.results, store.rounds),
+    "least_rounds": lambda store: enough_rounds.table(store.results),
+    "least_rounds_seen": lambda store: enough_rounds.observations(store.results),
     "layers": lambda store: layers.table(store.results, store.layers),
+    "comparisons": lambda store: comparisons.table(store.results),
+    "law_points": lambda store: law_points.table(store.results),
     "noise": lambda store: noise.table(store.results),
     "pareto": lambda store: pareto.table(store.results),
     "curves": lambda store: curves.for_page(store.results, store.epochs),
@@ -59,19 +76,59 @@ TABLES: Mapping[str, Table] = {
 TABLES_OF_SEVERAL: Mapping[str, Table] = {"stores": origins.table, "store_differences": origins.differences}
 """Those of several stores side by side."""
 
+OF_ALL_TRIALS = ("progress", "cost", "pace", "failures", "environment")
+"""Tables of every trial of the grid also where settings are selected on validation; the others are of the selected."""
+
+
+def _is_fitted(name: str) -> Callable[[Tables], pl.DataFrame]:
+    return lambda tables: tables[name].filter(pl.col("refused").is_null())
+
+
 DERIVED: Mapping[str, Callable[[Tables], pl.DataFrame]] = {
     "pareto_front": lambda tables: pareto.front(tables["pareto"]),
+    "standings": lambda tables: comparisons.standings(tables["comparisons"].lazy()).collect(),
+    "crossings": lambda tables: crossings.table(tables["comparisons"]),
+    "power_points": lambda tables: power.fitted(tables["law_points"].lazy()).collect(),
+    "power": lambda tables: power.table(tables["law_points"].lazy()).collect(),
+    "power_laws": _is_fitted("power"),
+    "joint": lambda tables: joint.table(tables["law_points"]),
+    "joint_laws": _is_fitted("joint"),
+    "predictions": lambda tables: prediction.predictions(tables["law_points"]),
+    "prediction": lambda tables: prediction.table(tables["law_points"], tables["predictions"]),
+    "predicted_families": _is_fitted("prediction"),
+    "round_laws": lambda tables: enough_rounds.laws(tables["least_rounds_seen"]),
+    "least_rounds_fitted": lambda tables: enough_rounds.fitted(tables["least_rounds"], tables["round_laws"]),
 }
 """Tables computed from collected ones, in this order: fits, for example."""
 
 FINDINGS: tuple[Callable[[Tables], Iterable[str]], ...] = (
-    lambda tables: findings.sentences(tables["accuracy"], tables["shares"]),
+    lambda tables: findings.sentences(
+        *(tables[name] for name in ("accuracy", "shares", "comparisons", "crossings", "predictions"))
+    ),
 )
 """Sentences for the first screen, the most important first."""
 
 
 def _where(row: Row) -> str:
     return f"{row['model_label']} on {row['dataset_label']}"
+
+
+def _censored(row: Row) -> str:
+    """How many networks have an end of their interval outside the grid."""
+    sides = {"below the first": row["num_left_censored"], "beyond the last": row["num_right_censored"]}
+    return ", ".join([f"n={row['n']}", *(f"{number} {words}" for words, number in sides.items() if number)])
+
+
+def _absent(row: Row) -> str:
+    return f"{row['num_absent']} absent" if row["num_absent"] else ""
+
+
+def _beyond_grid(value: float | None) -> str:
+    return "beyond the grid" if value is None else ratio(value)
+
+
+def _hours(hours: float) -> str:
+    return duration(3600 * hours)
 
 
 def _named(curves: list[str]) -> str:
@@ -85,6 +142,33 @@ def _interval(low: str, high: str, shown: Callable[[float], str]) -> Callable[[R
 
 def _at_sparsity(rows: pl.DataFrame) -> str:
     return f"at {next(iter(sparsity_texts(rows['density']).values()))} sparsity"
+
+
+def _family(row: Row) -> str:
+    return ", ".join(filter(None, [f"{row['family']} on {row['dataset_label']}", row["training_label"]]))
+
+
+def _crossed(row: Row) -> str:
+    return f"{of_density(row['interval_dense'])} to {of_density(row['interval_sparse'])}"
+
+
+def _left_out(row: Row) -> str:
+    parts = {"on plateaus": row["num_dense_plateau"] + row["num_guessing_plateau"], "no error": row["num_no_error"]}
+    return ", ".join(f"{number:,} {what}" for what, number in parts.items() if number)
+
+
+def _not_fitted(tables: Tables) -> Iterable[str]:
+    """Which laws there are none of, and why."""
+    for name, what, where in (("power", "power law", _panel), ("joint", "joint law", _family)):
+        refused = tables[name].drop_nulls("refused")
+        if 0 < refused.height < tables[name].height:
+            reasons = [f"{row['curve']}, {where(row)} ({row['refused']})" for row in refused.iter_rows(named=True)]
+            more = f"; and {len(reasons) - MOST_REASONS} more" if len(reasons) > MOST_REASONS else ""
+            yield f"No {what} for {'; '.join(reasons[:MOST_REASONS])}{more}."
+
+
+MOST_REASONS = 6
+"""In a sentence; the tables have all."""
 
 
 def _what_failed(tables: Tables) -> Iterable[str]:
@@ -260,6 +344,119 @@ SECTIONS: tuple[Section, ...] = (
         "Maximal compression leaves one weight a layer: prunable weights / prunable layers.",
     ),
     Section(
+        name="critical",
+        heading="Critical against maximal compression",
+        intro="Between which points of the grid a network first loses a layer: the bar is the median interval, the "
+        "line the range over networks, the grey mark maximal compression; a triangle goes on beyond the grid.",
+        figures=(Figure(of="critical", panel=critical.panel, plot=critical.plot),),
+        sheets=(
+            Sheet(
+                of="critical",
+                measured="n",
+                columns=(
+                    Column("curve", "pruner", detail=_where),
+                    Column("median_low", "without collapse up to (median)", ratio, _censored),
+                    Column("median_high", "first collapse at (median)", _beyond_grid),
+                    Column("lowest", "lowest", ratio),
+                    Column("highest", "highest", _beyond_grid),
+                    Column("below_maximal_low", "decades below maximal", number),
+                    Column("num_not_monotone", "collapse, then none", count, _absent),
+                ),
+            ),
+        ),
+        note="Compression ratios. An interval is that of a network's first collapse; networks that have every layer "
+        "again further on are counted under collapse, then none. Those that never collapse in the grid count as beyond "
+        "it, those that collapse at its first sparsity as from 1 on.",
+    ),
+    Section(
+        name="first-empty",
+        heading="Where collapse begins",
+        intro="The layers that are empty when a network first collapses, input to output: the fuller a cell, the more "
+        "of the collapsed networks have that layer empty.",
+        figures=(Figure(of="first_empty", panel=first_empty.panel, plot=first_empty.plot),),
+    ),
+    Section(
+        name="effective",
+        heading="Effective sparsity",
+        intro="Weights that no path from input to output uses count as removed: on the dashed diagonal every kept "
+        "weight is of use; a network that connects nothing counts as 0 kept and opens its band upwards.",
+        figures=(Figure(of="effective", panel=effective.panel, plot=effective.plot),),
+    ),
+    Section(
+        name="phases",
+        heading="Rounds against sparsity",
+        intro="What more rounds of pruning buy, by accuracy, by share of networks collapsed, or by the largest cut of "
+        "a round over R, a layer's total score: below 1 suffices for no collapse where scores are conserved.",
+        figures=(Figure(of="phases", by=tuple(phases.METHOD), panel=phases.panel, plot=phases.plot),),
+    ),
+    Section(
+        name="least-rounds",
+        heading="How many rounds are enough",
+        intro="The least number of rounds that keeps every layer lies within the bar (medians over networks); the "
+        "dashed line is the power law below.",
+        figures=(
+            Figure(
+                of="least_rounds_fitted",
+                name="least-rounds",
+                by=tuple(enough_rounds.METHOD),
+                panel=enough_rounds.panel,
+                plot=enough_rounds.plot,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="round_laws",
+                title="rounds = c × compression ^ exponent",
+                columns=(
+                    Column("method", "pruner", detail=_where),
+                    Column("exponent", "exponent", number, _interval("exponent_low", "exponent_high", number)),
+                    Column("rounds_at_centre", "rounds", number, _interval("rounds_low", "rounds_high", number)),
+                    Column("compression_at_centre", "at compression", ratio),
+                    Column("scatter_decades", "scatter (decades)", number),
+                    Column("num_bounded", "networks with both bounds", count),
+                    Column("num_left_censored", "upper bound only", count),
+                    Column("num_right_censored", "lower bound only", count),
+                    Column("refused", "why none"),
+                ),
+            ),
+        ),
+        note="Fitted to every network at every sparsity, those with one bound as such; 95 % intervals by likelihood "
+        "ratio, taking networks as independent. The law describes this grid; it is not derived.",
+    ),
+    Section(
+        name="comparisons",
+        heading="Who is ahead where",
+        intro="Of how many other pruners each is ahead in paired differences over seeds, after Holm's correction: "
+        "+2 −1 is ahead of two and behind one, an empty cell is told apart from none, a missing one shares fewer than "
+        "five seeds with any.",
+        figures=(
+            Figure(
+                of="standings",
+                name="comparisons",
+                by=tuple(PANEL),
+                panel=comparisons.panel,
+                plot=comparisons.plot,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="crossings",
+                title="Where two pruners change places",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("other_curve", "overtakes"),
+                    Column("density", "at", of_density, _crossed),
+                    Column("lead_before", "lead before", points, lambda row: f"at {of_density(row['density_before'])}"),
+                    Column("lead_after", "lead after", points, lambda row: f"at {of_density(row['density_after'])}"),
+                    Column("n", "pairs (n)", count),
+                ),
+            ),
+        ),
+        note="Differences seed by seed, Student's t, corrected over all comparisons of this sweep (Holm); collapsed "
+        "networks stay in, seeds of which one of the two has no result are dropped. Crossings: Fieller's 95 % interval "
+        "between two densities at which one curve, then the other is ahead.",
+    ),
+    Section(
         name="layers",
         heading="Where the weights go",
         intro="Weights kept in each layer at the sparsest point of the grid: the fuller the cell, the more is kept (in "
@@ -271,7 +468,115 @@ SECTIONS: tuple[Section, ...] = (
         heading="Accuracy in numbers",
         intro="Final-epoch test accuracy in per cent, mean ± half of the 95 % interval. ○ at least one of these "
         "networks has collapsed. Trials that are not in the mean are named in the cell.",
-        sheets=(Pivot(of="accuracy"),),
+        sheets=(
+            Pivot(of="accuracy"),
+            Sheet(
+                of="choices",
+                title="Chosen on validation",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("density", "sparsity", of_density),
+                    Column("chosen", "chosen"),
+                    Column("validation_accuracy", "validation accuracy (%)", percent, lambda row: f"n={row['n']}"),
+                    Column("num_values", "of values", count),
+                    Column("num_tied", "tied for best", count),
+                    Column("num_unvalidated", "failed or missing", count),
+                ),
+            ),
+        ),
+    ),
+    Section(
+        name="laws",
+        heading="Laws of the error",
+        intro="Test error rises as a power of the weights removed, between the dense network's error and guessing's: "
+        "filled marks are fitted, hollow ones lie on a plateau or are too few, collapsed networks are left out.",
+        figures=(
+            Figure(
+                of="power_points",
+                name="laws",
+                by=tuple(PANEL),
+                panel=power.panel,
+                plot=power.plot,
+                measured="law_error",
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="power_laws",
+                title="Power laws: error = c · density^−γ",
+                columns=(
+                    Column("curve", "pruner", detail=_panel),
+                    Column("exponent", "exponent γ", number, _interval("exponent_low", "exponent_high", number)),
+                    Column("coefficient", "c (%)", percent),
+                    Column("rms_residual", "scatter (%)", percent),
+                    Column("largest_residual", "largest residual (%)", percent),
+                    Column("num_points", "points fitted", count, _left_out),
+                    Column("num_collapsed", "trials collapsed", count),
+                    Column("num_absent", "without a result", count),
+                ),
+            ),
+            Sheet(
+                of="joint_laws",
+                title="Joint laws over density, width and depth (Rosenfeld et al. 2021)",
+                columns=(
+                    Column("curve", "pruner", detail=_family),
+                    Column("slope", "slope γ", number, _interval("slope_low", "slope_high", number)),
+                    Column("transition", "p", number, _interval("transition_low", "transition_high", number)),
+                    Column("plateau", "upper plateau (%)", percent, _interval("plateau_low", "plateau_high", percent)),
+                    Column(
+                        "width_exponent",
+                        "width ψ",
+                        number,
+                        _interval("width_exponent_low", "width_exponent_high", number),
+                    ),
+                    Column(
+                        "depth_exponent",
+                        "depth φ",
+                        number,
+                        _interval("depth_exponent_low", "depth_exponent_high", number),
+                    ),
+                    Column("mean_relative_error", "relative error, mean (%)", percent),
+                    Column("deviation_relative_error", "its deviation (%)", percent),
+                    Column("dense_misfit", "misfit when dense (%)", percent),
+                    Column("num_points", "points fitted", count),
+                    Column("num_unusable", "not usable", count),
+                    Column("num_collapsed", "trials collapsed", count),
+                ),
+            ),
+        ),
+        paragraphs=lambda tables: _not_fitted(tables) if tables["power_laws"].height else (),
+        note="95 % intervals below the constants. Error: 1 − accuracy, mean over seeds. Methods and formulas: "
+        "docs/analysis.md.",
+    ),
+    Section(
+        name="prediction",
+        heading="A tenth of the sweep predicts the rest",
+        intro="The joint law fitted to a few points, drawn by rule, against every point that it was not fitted to, "
+        "with 95 % intervals.",
+        figures=(
+            Figure(
+                of="predictions",
+                name="prediction",
+                by=("dataset_label", "family", "training_label"),
+                panel=prediction.panel,
+                plot=prediction.plot,
+                note=prediction.drawn,
+            ),
+        ),
+        sheets=(
+            Sheet(
+                of="predicted_families",
+                columns=(
+                    Column("curve", "pruner", detail=_family),
+                    Column("num_fitted", "fitted", count),
+                    Column("num_predicted", "predicted", count),
+                    Column("mean_relative_error", "relative error, mean (%)", percent),
+                    Column("deviation_relative_error", "its deviation (%)", percent),
+                    Column("largest_relative_error", "largest (%)", percent),
+                    Column("coverage", "inside the interval (%)", percent),
+                ),
+            ),
+        ),
     ),
     Section(
         name="noise",
@@ -364,9 +669,9 @@ SECTIONS: tuple[Section, ...] = (
                 measured="num_trials",
                 columns=(
                     Column("value", "what", detail=lambda row: f"{row['axis']}, {row['machine']}"),
-                    Column("total_hours", "slot-hours", number),
+                    Column("total_hours", "slot time", _hours),
                     Column("share", "share (%)", percent),
-                    *(Column(f"{phase}_hours", phase, number) for phase in cost.PHASES),
+                    *(Column(f"{phase}_hours", phase, _hours) for phase in cost.PHASES),
                     Column("num_trials", "trials", count),
                     Column("num_untimed", "failed, untimed", count),
                 ),
@@ -378,7 +683,7 @@ SECTIONS: tuple[Section, ...] = (
                     Column("run_id", "run", detail=lambda row: row["machine"]),
                     Column("num_trials", "trials", count),
                     Column("num_failed", "failed", count),
-                    Column("wall_hours", "hours, first to last", number),
+                    Column("wall_hours", "first to last", _hours),
                     Column("trials_an_hour", "trials an hour", ratio),
                     Column("slots", "slots at work (mean)", number),
                 ),

@@ -19,6 +19,7 @@ def watch_report(
     into: str | Path | None = None,
     also: Collection[Kind] = (),
     published: str | Path | None = None,
+    select: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[dict[str, int] | None]:
     """Write the report every so many seconds; after each time yield its counts, None where there are no results yet.
@@ -34,7 +35,7 @@ def watch_report(
     try:
         while True:
             try:
-                last = collect(*locations, published=curves)
+                last = collect(*locations, published=curves, select=select)
             except NoResults:
                 yield None
             else:

@@ -34,15 +34,18 @@ def write_report(
     into: str | Path | None = None,
     also: Collection[Kind] = (),
     published: str | Path | None = None,
+    select: str | None = None,
 ) -> list[Path]:
     """Write the report of a store, or of several side by side, and return the paths written, `report.html` first.
 
     It goes `into` a folder or address: the store itself, of several the folder `compared` in the first. `also` adds
     figures/<name>.png and .svg, tables/<name>.csv, or report.ipynb. `published` is a file of curves to compare with
-    (`analysis.reference`). In an object store the paths are keys of its filesystem. Raises ValueError where there are
-    no results yet, or where the file is not such a table.
+    (`analysis.reference`), `select` an axis to choose on validation (`analysis.select`). In an object store the paths
+    are keys of its filesystem. Raises ValueError where there are no results yet, where the file is not such a table,
+    or where the axis cannot be chosen.
     """
-    collected = collect(*locations, published=None if published is None else reference.read(published))
+    curves = None if published is None else reference.read(published)
+    collected = collect(*locations, published=curves, select=select)
     return write(collected, into=into, also=also, published=published)
 
 

@@ -41,6 +41,14 @@ def report(
         str | None,
         typer.Option("--reference", metavar="FILE", help="Published curves to compare with, CSV or Parquet."),
     ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            "--select",
+            metavar="AXIS",
+            help="Choose this axis, e.g. lr or epoch, by validation accuracy for each curve and sparsity; report test.",
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Write it again and again until no trial is missing.")] = False,
     every: Annotated[float, typer.Option("--every", min=1, metavar="SECONDS", help="With --watch: how often.")] = 30,
 ) -> None:
@@ -56,6 +64,7 @@ def report(
         "into": into,
         "also": [kind for kind, is_wanted in wanted.items() if is_wanted],
         "published": reference,
+        "select": select,
     }
     try:
         with ExitStack() as checks:

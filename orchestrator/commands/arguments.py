@@ -17,6 +17,7 @@ ResultsDir = Annotated[
     str | None, typer.Option("--results", metavar="DIR", help="Where results go. Default: results/<name of the sweep>.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+JsonProgress = Annotated[bool, typer.Option("--json", help="Say how it goes as JSON, an object a line.")]
 Slots = Annotated[int, typer.Option(min=1, help="Trials at a time on this machine. Default: its cores.")]
 Address = Annotated[str, typer.Option(help="A running Ray to join: 'auto' or host:port. Default: one of our own.")]
 Device = Annotated[
@@ -61,5 +62,9 @@ Within = Annotated[
     typer.Option(metavar="H:MM:SS", help="Begin no trial that would not end in this time; exit code 5 if any is left."),
 ]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again, as resume does.")]
+
+Changed = Annotated[
+    bool, typer.Option("--changed", help="Run it although results of its last run would answer nothing any more.")
+]
 
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,12 +11,14 @@ from orchestrator.commands.arguments import (
     CORES,
     Address,
     AsJson,
+    Changed,
     CheckpointEvery,
     CpusPerTrial,
     DataRoot,
     Device,
     Engine,
     GpusPerTrial,
+    JsonProgress,
     MaxAttempts,
     PricePerCpuHour,
     PricePerGpuHour,
@@ -29,7 +31,7 @@ from orchestrator.commands.arguments import (
     TimeLimit,
     Within,
 )
-from orchestrator.commands.consoles import err, out, print_json
+from orchestrator.commands.consoles import err, out, print_json, print_json_line
 from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
 from training.config import CHECKPOINT_SECONDS
 
@@ -44,6 +46,7 @@ def plan(
     price_per_cpu_hour: PricePerCpuHour = None,
 ) -> None:
     """Say what a sweep file would run: points, trials, what is done, how long the rest takes, what it may cost."""
+    from orchestrator.changes import change_since_last_run, kept_apart, lines_of_plan
     from orchestrator.estimate import forecast
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
@@ -57,14 +60,16 @@ def plan(
     with naming_damaged_files(store):
         planned = make_plan(file, store)
         costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
+        change, apart = change_since_last_run(file, planned, store), kept_apart(store)
     price = price_of(file.sweep, costs.device, price_per_gpu_hour, price_per_cpu_hour)
     expected = forecast(costs, planned.to_run, price)
     if as_json:
-        print_json(plan_json(file, planned, root) | {"estimate": expected.to_json()})
+        changes = {"change": change.to_json() if change else None, "kept_apart": apart}
+        print_json(plan_json(file, planned, root) | {"estimate": expected.to_json()} | changes)
     else:
         show_plan(file, planned, out, root)
-        for line in expected.lines() if len(planned.to_run) else []:
-            out.print(line, highlight=False, markup=False)
+        for line in [*(expected.lines() if len(planned.to_run) else []), *lines_of_plan(change, apart)]:
+            out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def run(
@@ -83,8 +88,11 @@ def run(
     shard: ShardText = None,
     retry_failed: RetryFailed = False,
     within: Within = None,
+    as_json: JsonProgress = False,
+    changed: Changed = False,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
+    from orchestrator.choice import MISSING, MISSING_AND_FAILED
     from orchestrator.deadline import parse_duration
     from orchestrator.run import RunOptions
     from orchestrator.shard import Shard
@@ -103,8 +111,10 @@ def run(
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
         shard=Shard.parse(shard) if shard else None,
-        retry_failed=retry_failed,
+        choice=MISSING_AND_FAILED if retry_failed else MISSING,
         within_seconds=parse_duration(within) if within else None,
+        print_json=print_json_line if as_json else None,
+        allow_changes=changed,
     )
     _run(file, store_of(results, file.sweep.name), options)
 
@@ -121,11 +131,26 @@ def resume(
     time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
+    as_json: JsonProgress = False,
+    only: Annotated[
+        Literal["failed", "missing"] | None, typer.Option(help="Run only the trials that failed, or were never run.")
+    ] = None,
+    error: Annotated[
+        str | None,
+        typer.Option(metavar="REGEX", help='Of failed trials, those whose "type: message" of the error matches.'),
+    ] = None,
+    attempts: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Of failed trials, those attempted less than N times."),
+    ] = None,
+    changed: Changed = False,
 ) -> None:
     """Run what is missing in a results folder, and try again what failed."""
+    from orchestrator.choice import Choice
     from orchestrator.run import RunOptions
     from orchestrator.saved_sweeps import load_saved_sweep
 
+    choice = Choice.of_resume(only, error, attempts)
     store = existing_store(directory)
     file = load_saved_sweep(store)
     options = RunOptions(
@@ -138,8 +163,10 @@ def resume(
         max_attempts=max_attempts,
         time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
-        retry_failed=True,
+        choice=choice,
         data_root=data_root_of(data_root, file),
+        print_json=print_json_line if as_json else None,
+        allow_changes=changed,
     )
     _run(file, store, options)
 
@@ -152,17 +179,25 @@ def _run(file: Any, store: Any, options: Any) -> None:
 
     try:
         with naming_damaged_files(store):
-            outcome, left = run_sweep(file, store, options, out)
+            outcome, left = run_sweep(file, store, options, err if options.print_json else out)
     except StoreUnreachable as error:  # it answered when the command began
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
     except BudgetSpent as spent:
         out.print(f"{_name(file, options)}: {spent}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
+    if options.print_json:
+        counts = {"completed": left.num_completed, "failed": left.num_failed, "trials": left.num_trials}
+        print_json_line({"event": "ended", "exit_code": int(outcome)} | counts)
+        raise typer.Exit(int(outcome))
     where = shlex.quote(store.location)
     done = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
+    if left.num_left_out:
+        done += f", {left.num_left_out:,} missing that were not asked for"
     next_step = {
-        Exit.DONE: f"All done. Next: prunesweep report {where}",
+        Exit.DONE: f"Next: prunesweep resume {where}"
+        if left.num_left_out
+        else f"All done. Next: prunesweep report {where}",
         Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; prunesweep resume {where} tries again",
         Exit.OUT_OF_TIME: f"Out of time: no further trial would have ended in it. Next: prunesweep resume {where}",
         Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",

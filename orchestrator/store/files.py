@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orchestrator.store.footers import faults
 from orchestrator.store.layout import Store
-from orchestrator.store.schema import TABLES
 
 _DIGEST = re.compile(r"\.([0-9a-f]{16})\.parquet$")
 
@@ -58,28 +57,7 @@ def problem_of(store: Store, table: str, file: str) -> str:
         return ""  # replaced and removed since it was listed
     except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
         return f"not a whole Parquet file: {error}"
-    return _wrong_type(rows.schema, TABLES[table]) or _wrong_statistics(parquet, rows)
-
-
-def _wrong_type(found: pa.Schema, expected: pa.Schema) -> str:
-    for field in found:
-        if field.name not in expected.names:
-            continue  # of a newer version
-        if not pa.types.is_null(field.type) and _kind(field.type) != _kind(expected.field(field.name).type):
-            return f"column {field.name} is {field.type}, expected {expected.field(field.name).type}"
-    missing = {"trial_id"} - set(found.names)
-    return "column trial_id is missing" if missing else ""
-
-
-def _kind(kind: pa.DataType) -> Any:
-    """A type without the widths that tools choose for themselves."""
-    if pa.types.is_dictionary(kind):
-        return _kind(kind.value_type)
-    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_timestamp, pa.types.is_nested)
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return (
-        "text" if any(test(kind) for test in texts) else next((test.__name__ for test in tests if test(kind)), "bytes")
-    )
+    return next(faults(table, rows.schema), "") or _wrong_statistics(parquet, rows)
 
 
 def _wrong_statistics(parquet: pq.ParquetFile, rows: pa.Table) -> str:

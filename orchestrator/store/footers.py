@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orchestrator.store.layout import Store
+from orchestrator.store.merges import live_files
 from orchestrator.store.schema import AS_BEFORE, REQUIRED, TABLES
 
 READERS = 16
@@ -27,18 +28,19 @@ def schema_faults(store: Store, table: str, *, most_files: int | None = None) ->
     Columns of `REQUIRED` must be there, and those that are there must have the type of the schema. With `most_files`
     only so many files are looked at, spread over all. A file that is no Parquet file is left to `read.damaged_files`.
     """
-    names = _files(store, table)
+    names = live_files(store, table).names
     if most_files is not None and len(names) > most_files:
         names = [names[index * (len(names) - 1) // (most_files - 1)] for index in range(most_files)]
     return [
         f"{store.shown(store.path(table, name))}: {fault}"
         for name, footer in zip(names, _footers(store, table, names), strict=True)
         if footer is not None
-        for fault in _faults(table, footer.schema.to_arrow_schema())
+        for fault in faults(table, footer.schema.to_arrow_schema())
     ]
 
 
-def _faults(table: str, found: pa.Schema) -> Iterator[str]:
+def faults(table: str, found: pa.Schema) -> Iterator[str]:
+    """What is wrong with the columns of a file of a table, each as the end of a sentence about the file."""
     expected = TABLES[table]
     for name in REQUIRED[table]:
         if name not in found.names:
@@ -66,7 +68,7 @@ def constant_columns(store: Store, table: str) -> dict[str, Any]:
     not be NaN, which footers pass over: those of a configuration never are.
     """
     values: dict[str, set[Any]] = {name: set() for name in TABLES[table].names}
-    for footer in _footers(store, table, _files(store, table)):
+    for footer in _footers(store, table, live_files(store, table).names):
         if footer is None:
             return {}
         for name, seen in values.items():
@@ -93,11 +95,7 @@ def _value_of_chunk(statistics: Any, num_rows: int) -> Any:
         return None
     if statistics.null_count or not statistics.has_min_max or statistics.min != statistics.max:
         return _VARYING
-    return statistics.min
-
-
-def _files(store: Store, table: str) -> list[str]:
-    return [name for name in store.files(table) if name.endswith(".parquet")]
+    return statistics.max  # of zeros a footer says -0.0 to 0.0
 
 
 def _footers(store: Store, table: str, names: list[str]) -> list[pq.FileMetaData | None]:

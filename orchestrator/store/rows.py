@@ -95,6 +95,7 @@ def attempt_rows(
             key
             | {"attempt": attempt, "status": "failed" if record.error else "completed"}
             | config_columns(record.config)
+            | {"output": record.output or None}
             | _error_columns(record)
             | _measured_columns(record)
             | {f"{phase}_seconds": seconds for phase, seconds in record.seconds.items()}

@@ -75,6 +75,7 @@ TRIALS = pa.schema(
         ("error_type", pa.string()),
         ("error_message", pa.string()),
         ("error_traceback", pa.string()),
+        ("output", pa.string()),  # the end of what it printed; null where it printed nothing
         *CONFIG_COLUMNS,
         # what was measured; null in failed rows
         ("data_hash", pa.string()),  # checksum of the images and labels that were used

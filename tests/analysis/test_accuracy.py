@@ -3,7 +3,7 @@ import math
 import pytest
 import vl_convert
 
-from analysis import accuracy
+from analysis import accuracy, bootstrap
 from analysis.report.section import VEGALITE
 from analysis.scan import scan
 
@@ -31,6 +31,20 @@ def test_one_run_has_no_interval(builder):
     assert (row["n"], row["mean_accuracy"]) == (1, 0.5)
     assert row["interval_low"] is None
     assert row["interval_high"] is None
+
+
+def test_a_bootstrap_interval_is_refused_below_ten_runs(builder):
+    for seed in range(12):
+        builder.both(f"a{seed}", point={"seed": seed, "density": 0.1}, final_test_accuracy=0.5 + seed / 100)
+        if seed < 9:
+            builder.both(f"b{seed}", point={"seed": seed, "density": 0.01}, final_test_accuracy=0.5)
+    rows = accuracy.table(scan(builder.write()).results, interval="bootstrap").collect()
+    ten, nine = rows.rows(named=True)
+    low, high = bootstrap.interval([0.5 + seed / 100 for seed in range(12)])
+    assert (ten["n"], ten["interval_low"], ten["interval_high"]) == (12, pytest.approx(low), pytest.approx(high))
+    assert ten["interval_refused"] is None
+    assert (nine["n"], nine["mean_accuracy"], nine["interval_low"], nine["interval_high"]) == (9, 0.5, None, None)
+    assert nine["interval_refused"] == "a bootstrap interval takes at least 10 runs, and there are 9: use Student's t"
 
 
 def test_collapsed_trials_stay_in_the_mean_and_the_others_are_counted_beside_it(builder):

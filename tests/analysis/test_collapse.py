@@ -61,9 +61,3 @@ def test_a_network_trained_in_two_ways_is_one_network(builder):
     fill(builder, {(0.1, 0): 1}, lr=0.1)
     fill(builder, {(0.1, 0): 1}, lr=0.01)
     assert collapse.shares(scan(builder.write()).results).select("n", "num_collapsed").collect().rows() == [(1, 1)]
-
-
-def test_cells_meet_half_way_in_decades():
-    edges = collapse._edges([1.0, 100.0, 10_000.0])
-    assert edges == pytest.approx([0.1, 10.0, 1000.0, 100_000.0])
-    assert collapse._edges([4.0]) == [2.0, 8.0]

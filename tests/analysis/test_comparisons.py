@@ -67,6 +67,19 @@ def test_a_seed_that_failed_for_one_curve_is_dropped_and_counted():
     assert row["mean_difference"] == pytest.approx(-0.03)  # seeds 0 and 4
 
 
+def test_an_accuracy_that_is_no_number_is_dropped_and_counted():
+    row = only(compared(runs_of("snip", [*SNIP[:4], float("nan")]) + runs_of("synflow", SYNFLOW)))
+    assert (row["n"], row["num_dropped"]) == (4, 1)
+    assert row["mean_difference"] == pytest.approx(-0.0325)
+
+
+def test_several_trials_of_one_seed_count_once():
+    """As where two stores hold trials of one configuration."""
+    twice = [*runs_of("snip", SNIP), *runs_of("snip", [value + 0.02 for value in SNIP])]
+    row = only(compared(twice + runs_of("synflow", SYNFLOW)))
+    assert (row["n"], row["mean_difference"]) == (5, pytest.approx(-0.02))
+
+
 def test_a_seed_that_was_planned_for_one_curve_alone_is_no_pair():
     row = only(compared(runs_of("snip", SNIP[:2]) + runs_of("synflow", SYNFLOW)))
     assert (row["n"], row["num_dropped"]) == (2, 0)
@@ -181,6 +194,19 @@ def test_standings_count_leads_on_both_sides():
     ]
 
 
+def test_the_chart_says_ahead_of_how_many_and_behind_how_many():
+    rows = compared(runs_of("a", [0.5] * 5) + runs_of("b", [0.9] * 5) + runs_of("c", [0.7] * 5))
+    rows = pl.concat([rows, compared(runs_of("a", [0.5] * 4, density=0.01) + runs_of("b", [0.9] * 4, density=0.01))])
+    spec = comparisons.plot(comparisons.standings(rows.lazy()).collect()).to_dict()
+    (drawn,) = spec["datasets"].values()
+    assert [(row["curve"], row["cell_text"], row["compression_ratio"]) for row in drawn] == [
+        ("a", "−2", 10.0),
+        ("b", "+2", 10.0),
+        ("c", "+1 −1", 10.0),
+    ]
+    assert [row["cell_opacity"] for row in drawn] == pytest.approx([0.1, 0.9, 0.5])
+
+
 def test_covariance_with_the_next_density_is_that_of_the_means():
     generator = np.random.default_rng(3)
     here, there = generator.normal(0, 0.01, (2, 5))
@@ -196,6 +222,49 @@ def test_covariance_with_the_next_density_is_that_of_the_means():
     runs[0]["outcome"] = "failed"  # seed 0 at density 0.1: four and five seeds, four of them shared
     expected = np.sum((here[1:] - here[1:].mean()) * (there[1:] - there.mean())) / 3 * 4 / (4 * 5)
     assert differences.table(results(runs)).collect()["next_covariance"][0] == pytest.approx(expected)
+
+
+def test_ragged_grids_against_brute_force():
+    """Two panels, curves with densities and seeds of their own, a fifth of the runs without a result."""
+    generator = np.random.default_rng(13)
+    runs = [
+        {
+            "model_label": model,
+            "curve": curve,
+            "density": density,
+            "seed": seed,
+            "final_test_accuracy": generator.random(),
+            "outcome": generator.choice(["completed", "failed"], p=[0.8, 0.2]),
+        }
+        for model in ("mlp", "convnet")
+        for curve in "abcd"
+        for density in generator.choice([0.5, 0.1, 0.05, 0.01], 3, replace=False)
+        for seed in generator.choice(12, 9, replace=False)
+    ]
+    expected = {}
+    for one in runs:
+        for other in runs:
+            same_place = all(one[name] == other[name] for name in ("model_label", "density", "seed"))
+            if same_place and one["curve"] < other["curve"]:
+                key = (one["model_label"], one["curve"], other["curve"], float(one["density"]))
+                done = one["outcome"] == other["outcome"] == "completed"
+                difference = one["final_test_accuracy"] - other["final_test_accuracy"] if done else None
+                expected.setdefault(key, []).append(difference)
+    table = differences.table(results(runs)).collect()
+    found = {
+        key: values
+        for *key, n, dropped, mean, deviation in table.select(
+            "model_label", "curve", "other_curve", "density", "n", "num_dropped", "mean_difference", "deviation"
+        ).rows()
+        for key, values in [(tuple(key), (n, dropped, mean, deviation))]
+    }
+    assert set(found) == set(expected)
+    for key, pairs in expected.items():
+        done = [difference for difference in pairs if difference is not None]
+        n, dropped, mean, deviation = found[key]
+        assert (n, dropped) == (len(done), len(pairs) - len(done))
+        assert mean == (pytest.approx(np.mean(done)) if done else None)
+        assert deviation == (pytest.approx(np.std(done, ddof=1)) if len(done) > 1 else None)
 
 
 def test_a_store_is_compared(builder):

@@ -29,7 +29,7 @@ def crossings_of(differences, densities=DENSITIES):
 def test_a_crossing_between_two_grid_points():
     spread = np.array([-0.01, -0.005, 0.0, 0.005, 0.01])
     row = crossings_of([0.10 + spread, -0.30 + spread], [0.1, 0.01]).row(0, named=True)
-    assert (row["leader_before"], row["leader_after"], row["n"]) == ("a", "b", 5)
+    assert (row["curve"], row["other_curve"], row["n"]) == ("b", "a", 5)
     assert row["density"] == pytest.approx(10**-1.25)  # a quarter of the way from 10^-1 to 10^-2
     assert (row["lead_before"], row["lead_after"]) == pytest.approx((0.10, 0.30))
     # the spread is the same at both ends, so the mean's error is everywhere s / sqrt 5 and Fieller's ends are where
@@ -61,7 +61,7 @@ def test_four_pairs_are_refused():
 def test_two_crossings_of_one_pair():
     spread = np.array([-0.01, -0.005, 0.0, 0.005, 0.01])
     table = crossings_of([m + spread for m in (0.2, -0.3, 0.1)], [0.1, 0.01, 0.001])
-    assert table.select("leader_before", "leader_after").rows() == [("a", "b"), ("b", "a")]
+    assert table.select("curve", "other_curve").rows() == [("b", "a"), ("a", "b")]
     assert table["density"].to_list() == pytest.approx([10**-1.4, 10**-2.75])
 
 

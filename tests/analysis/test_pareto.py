@@ -138,7 +138,7 @@ def test_the_figure_is_drawn_and_leaves_out_only_what_has_no_place_on_the_axis(b
     builder.both("cut", point={"density": 0.001}, final_test_accuracy=0.1, live_macs=0)
     found = table(builder.write())
     spec = pareto.plot(found).to_dict()
-    assert [len(spec["datasets"][part["data"]["name"]]) for part in spec["concat"]] == [7, 6, 6]
+    assert [len(spec["datasets"][part["data"]["name"]].splitlines()) - 1 for part in spec["concat"]] == [7, 6, 6]
     assert vl_convert.vegalite_to_svg(spec, vl_version=VEGALITE).count("<path") > 19
 
 

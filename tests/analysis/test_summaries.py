@@ -2,9 +2,7 @@
 
 import pytest
 
-from analysis import accuracy as accuracy_room
-from analysis import collapse as collapse_room
-from analysis import failures, findings, layers, noise, progress, settings
+from analysis import failures, layers, noise, progress, settings
 from analysis.palette import Palette
 from analysis.scan import scan, sweep_names
 from analysis.sparsity import sparsity_texts
@@ -18,6 +16,7 @@ def test_progress_counts_each_trial_once(builder):
     builder.both("c", point={"seed": 2}, error=("ValueError", "no"))
     builder.both("d", point={"seed": 3}, final_test_loss=float("inf"))
     builder.point("e", seed=4)
+    builder.trial("of an older numerics version")
     assert progress.table(scan(builder.write())).collect().row(0, named=True) == {
         "num_points": 6,
         "num_trials": 5,
@@ -26,6 +25,7 @@ def test_progress_counts_each_trial_once(builder):
         "num_missing": 1,
         "num_diverged": 1,
         "num_collapsed": 1,
+        "num_kept_apart": 1,
         "num_folded": 1,
     }
 
@@ -139,37 +139,3 @@ def test_35_curves_have_35_looks():
     palette = Palette.of(f"c{number}" for number in range(35))
     looks = {(palette.colour(curve), palette.dash(curve), palette.shape(curve)) for curve in palette.curves}
     assert len(looks) == 35
-
-
-def test_findings_say_what_the_rows_say(builder):
-    for seed in range(2):
-        builder.both(f"dense{seed}", point={"density": 1.0, "seed": seed}, final_test_accuracy=0.98)
-        builder.point(f"dense{seed}", density=1.0, seed=seed, pruner="magnitude")
-        builder.both(f"s{seed}", point={"density": 0.0001, "seed": seed}, final_test_accuracy=0.975)
-        builder.both(
-            f"m{seed}",
-            point={"density": 0.0001, "seed": seed, "pruner": "magnitude"},
-            final_test_accuracy=0.1,
-            collapsed_layers=1,
-        )
-    results = scan(builder.write()).results
-    assert findings.sentences(accuracy_room.table(results).collect(), collapse_room.shares(results).collect()) == [
-        "At 99.99 % sparsity, every layer of mlp stays alive with synflow in 2 of 2 runs; "
-        "layers collapse with magnitude in 2 of 2.",
-        "mlp: the sparsest networks within one point of the dense 98.0 % (n = 2) are at 99.99 % sparsity, "
-        "from synflow (n = 2).",
-        "mlp: at 99.99 % sparsity, synflow has the highest mean accuracy, 97.5 % (95 % interval 97.5 to 97.5, n = 2); "
-        "the next highest mean is 10.0 %. Guessing gives 10.0 %.",
-    ]
-
-
-def test_findings_look_where_pruners_differ(builder):
-    collapsed = {("synflow", 0.01): 0, ("snip", 0.01): 1, ("synflow", 0.001): 1, ("snip", 0.001): 1}
-    for (pruner, density), count in collapsed.items():
-        builder.both(f"{pruner}{density}", point={"pruner": pruner, "density": density}, collapsed_layers=count)
-    results = scan(builder.write()).results
-    found = findings.sentences(accuracy_room.table(results).collect(), collapse_room.shares(results).collect())
-    assert found[0] == (
-        "At 99 % sparsity, every layer of mlp stays alive with synflow in 1 of 1 runs; "
-        "layers collapse with snip in 1 of 1."
-    )

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from orchestrator import cohort as cohort_module
+from orchestrator import output as output_module
 from orchestrator.cohort import Cohort, CohortRunner, RunSettings, publish_run
 from orchestrator.plan import make_plan
 from orchestrator.store.compact import compact
@@ -135,6 +136,35 @@ def test_code_edited_after_planning_is_not_recorded_under_the_old_id(tmp_path: P
     (row,) = scan_trials(opened.store).collect().iter_rows(named=True)
     assert (row["status"], row["error_type"]) == ("failed", "RuntimeError")
     assert "changed after this run was planned" in row["error_message"]
+
+
+def test_what_a_trial_prints_stands_in_its_row_however_much_it_is(tmp_path: Path) -> None:
+    (tmp_path / "talking_pruner.py").write_text(
+        "from pruning.criteria.random import Random\n"
+        "class Talks(Random):\n    def score(self, model, data, generator):\n"
+        "        print('first')\n        for _ in range(50):\n            print('x' * 2**20)\n"
+        "        print('last')\n        return super().score(model, data, generator)\n"
+    )
+    text = "name: s\ndataset: digits\nmodel: mlp\npruner: [random, talking_pruner:Talks]\nsparsity: 0.9\n"
+    opened = Opened(parse_sweep(text + "training: {epochs: 1}\n", name="s.yaml", folder=tmp_path), tmp_path)
+    finish(opened.runner())
+    silent, talking = scan_trials(opened.store).sort("pruner").collect().iter_rows(named=True)
+    assert (silent["status"], talking["status"], silent["output"]) == ("completed", "completed", None)
+    assert talking["output"].startswith("... 52,")
+    assert talking["output"].endswith("x\nlast\n")
+    assert len(talking["output"]) < output_module.CHARACTERS_KEPT + 100
+
+
+def test_a_cohort_that_takes_too_long_gives_back_what_it_has_not_begun(opened: Opened) -> None:
+    cohort = Cohort(location=opened.store.location, run_id="r1", number=0, start=0, stop=10, patience_seconds=1e-6)
+    runner = CohortRunner(cohort, node_id="node", is_node_alive=lambda node_id: True)
+    progress = runner.step()
+    assert (progress.finished, progress.given_back, progress.completed) == (True, (1, 10), 1)
+    assert list(progress.seconds) == [0]
+    assert progress.seconds[0] > 0
+    rest = Cohort(location=opened.store.location, run_id="r1", number=1, start=1, stop=10, patience_seconds=1e9)
+    assert finish(CohortRunner(rest, node_id="node", is_node_alive=lambda node_id: True)) == 9
+    assert opened.statuses() == ["completed"] * 10
 
 
 def test_settings_read_back_equal() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from orchestrator.choice import MISSING_AND_FAILED
 from orchestrator.plan import make_plan, publish_points
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_points
@@ -35,7 +36,7 @@ def test_what_is_committed_is_not_planned_again(small_sweep: SweepFile, tmp_path
     commit(store, "s3", trials[1].trial_id, "failed", attempt=2)
     plan = make_plan(small_sweep, store)
     assert (plan.num_completed, plan.num_failed, len(plan.to_run)) == (1, 1, 8)
-    again = make_plan(small_sweep, store, retry_failed=True)
+    again = make_plan(small_sweep, store, choice=MISSING_AND_FAILED)
     assert (again.num_completed, again.num_failed, len(again.to_run)) == (1, 0, 9)
     assert {t.trial_id: t.attempt for t in again.to_run}[trials[1].trial_id] == 3
 

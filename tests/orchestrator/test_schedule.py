@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator import schedule as schedule_module
 from orchestrator.cohort import Cohort, Progress
 from orchestrator.cost import CostModel
 from orchestrator.plan import make_plan
@@ -129,10 +128,9 @@ def test_a_network_nobody_measured_starts_with_a_few_trials() -> None:
     assert (sizes["mlp"] > 50, sizes["convnet"]) == (True, FIRST_COHORT)
 
 
-def test_sizes_follow_what_is_measured_while_the_sweep_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schedule_module, "SECONDS_BETWEEN_PREDICTIONS", 0.0)
+def test_sizes_follow_what_is_measured_while_the_sweep_runs() -> None:
     trials = planned(models="mlp", seeds=2000)
-    found = schedule(trials, CostModel())
+    found = Schedule(trials, CostModel(), location="x", run_id="r", seconds_between_predictions=0.0)
     first = found.next_cohort(2)
     assert first is not None
     assert first.stop <= FIRST_COHORT

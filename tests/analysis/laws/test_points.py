@@ -31,6 +31,13 @@ def test_the_error_is_a_mean_of_networks_that_did_not_collapse():
     assert (row["guessing_error"], row["dense_error"]) == (0.9, None)
 
 
+def test_an_accuracy_that_is_no_number_bends_no_mean():
+    row = table([{"seed": 0, "final_test_accuracy": float("nan")}, {"seed": 1, "final_test_accuracy": 0.8}]).row(
+        0, named=True
+    )
+    assert (row["n"], row["error"], row["num_absent"]) == (1, pytest.approx(0.2), 1)
+
+
 def test_a_point_whose_networks_all_collapsed_has_no_error():
     row = table([{"collapsed_layers": 1}]).row(0, named=True)
     assert (row["n"], row["error"], row["num_collapsed"]) == (0, None, 1)

@@ -95,3 +95,18 @@ def test_a_network_that_was_not_fitted_has_a_wider_interval():
     error, low, high = law.predict(of_unknown)
     assert ((high / low) > (known[2] / known[1])).all()
     assert error == pytest.approx(used.filter(model_label="1.0x20.0")["error"].to_numpy(), rel=0.2)
+
+
+def test_the_chart_holds_what_was_predicted():
+    predicted = prediction.predictions(family(relative_noise=0.02))
+    (drawn,) = prediction.plot(predicted).to_dict()["datasets"].values()
+    assert [row["predicted_error"] for row in drawn] == pytest.approx(predicted["predicted_error"].to_list(), rel=1e-5)
+    assert prediction.drawn(predicted) == ""
+
+
+def test_of_many_points_the_chart_draws_every_so_many():
+    predicted = prediction.predictions(family(num_densities=21))
+    many = pl.concat([predicted] * 7)
+    (drawn,) = prediction.plot(many).to_dict()["datasets"].values()
+    assert len(drawn) == 378
+    assert prediction.drawn(many) == "378 of 1,134 points"

@@ -45,6 +45,25 @@ def test_the_winner_rule_on_a_literal_store(tmp_path: Path) -> None:
     assert epochs["attempt_id"].to_list() == ["a1", "b2", "c2"]
 
 
+def test_a_filter_sees_winners_only_and_never_makes_one(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    write_segment(store, "s1", [attempt("A", "a1", "completed"), attempt("A", "a2", "failed", 2)])
+    write_segment(store, "s2", [attempt("B", "b1", "failed", 1), attempt("B", "b2", "failed", 2)])
+    for engine in ("in-memory", "streaming"):
+        failed = scan_trials(store).filter(pl.col("status") == "failed").collect(engine=engine)  # type: ignore[call-overload]
+        assert failed["attempt_id"].to_list() == ["b2"]
+        early = scan_trials(store).filter(pl.col("attempt") == 1).collect(engine=engine)  # type: ignore[call-overload]
+        assert early["attempt_id"].to_list() == ["a1"]
+        assert scan_trials(store).filter(pl.col("attempt_id") == "b1").collect().is_empty()
+
+
+def test_a_file_that_was_copied_changes_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name in ("s1", "copy of s1"):
+        write_segment(store, name, [attempt("A", "a1", "completed"), attempt("B", "b1", "failed")])
+    assert scan_trials(store).select("attempt_id").sort("attempt_id").collect()["attempt_id"].to_list() == ["a1", "b1"]
+
+
 def test_child_rows_without_their_trial_row_are_not_seen(tmp_path: Path) -> None:
     store = Store(tmp_path)
     half = attempt("A", "a1", "completed")

@@ -26,7 +26,13 @@ def test_a_completed_trial_fills_every_column_but_the_errors(small_sweep: SweepF
             expected = set(TABLES[table].names) - (FAILURE_COLUMNS if table == "trials" else set())
             assert set(row) == expected, table
             is_last = table == "layers" and row["layer"] == "classifier"
-            undefined = {"unit_conservation_error"} if is_last else {"engine_fallback"} if table == "trials" else set()
+            undefined = (
+                {"unit_conservation_error"}
+                if is_last
+                else {"engine_fallback", "output"}
+                if table == "trials"
+                else set()
+            )
             assert {column for column, value in row.items() if value is None} == undefined
     assert [row["layer"] for row in rows["layers"]] == ["hidden.0", "classifier"]
     assert {table: len(of_table) for table, of_table in rows.items()} == {
