@@ -99,8 +99,9 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
     from rich.console import Console
 
     from orchestrator import ray_tune
+    from orchestrator.exit_codes import Exit
     from orchestrator.progress import RunDisplay
-    from orchestrator.run import Exit, RunOptions, run_sweep
+    from orchestrator.run import RunOptions, run_sweep
     from orchestrator.store.layout import Store
     from orchestrator.sweepfile import parse_sweep
 

@@ -46,6 +46,7 @@ from ray.tune.search import Searcher, SearchGenerator
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
 from orchestrator.errors import BadInput
+from training.snapshots import Wish
 
 OUR_ROOT = Path(__file__).resolve().parents[1]
 """The folder that our packages are imported from."""
@@ -134,6 +135,7 @@ class CohortTrainable(Trainable):
 
     def _take(self, config: dict[str, Any]) -> None:
         """Take a cohort; it is opened by the first step. A user's relative paths mean what they mean to the user."""
+        self._stop_file = Path(config["stop_file"])
         with suppress(OSError):  # on another machine the folder need not exist
             os.chdir(config["folder"])
         self._cohort = Cohort(**config["cohort"])
@@ -153,11 +155,20 @@ class CohortTrainable(Trainable):
         try:
             if self._runner is None:
                 node_id = ray.get_runtime_context().get_node_id()
-                self._runner = CohortRunner(self._cohort, node_id=node_id, is_node_alive=_is_node_alive)
+                self._runner = CohortRunner(
+                    self._cohort, node_id=node_id, is_node_alive=_is_node_alive, wish=self._wish
+                )
             progress = self._runner.step()
         except Exception:
             return {"done": True, "progress": asdict(Progress()), "error": traceback.format_exc()}
         return {"done": progress.finished, "progress": asdict(progress), "error": ""}
+
+    def _wish(self) -> Wish:
+        """What the driver wants, where it runs on this machine: Ray passes nothing on to an actor at work."""
+        try:
+            return Wish(self._stop_file.read_text(encoding="utf-8"))
+        except OSError:
+            return Wish.NONE
 
 
 def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *, run_id: str) -> list[str]:
@@ -167,12 +178,14 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
     """
     report = _Report(cohorts, display)
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
+        stop_file = Path(scratch) / "stop"
         tuner = Tuner(
             with_resources(CohortTrainable, {"cpu": cluster.cpus_per_trial, "gpu": _gpus_per_trial(cluster)}),
             param_space={
                 "folder": str(Path.cwd()),
                 "meeting": scratch if cluster.address == "local" else None,
                 "slots": cluster.slots,
+                "stop_file": str(stop_file),
             },
             tune_config=TuneConfig(reuse_actors=True, search_alg=_OnDemand(cohorts, cluster), num_samples=-1),
             run_config=RunConfig(
@@ -184,7 +197,7 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
                 verbose=0,
             ),
         )
-        with _stopping_gently(display), _without_secrets():
+        with _stopping_gently(display, stop_file), _without_secrets():
             try:
                 results = tuner.fit()
             except RayIsGone:
@@ -320,8 +333,11 @@ def _connected(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
+def _stopping_gently(display: ProgressDisplay, stop_file: Path) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM lets trials in flight finish and commit; the second stops at once.
+
+    Long trials on this machine write a checkpoint first, and after a SIGTERM leave it at that: whoever sent it (Slurm,
+    a container's end) kills soon.
 
     Tune's own handler would log advice on `Tuner.restore`, so it is off and ours asks Tune to stop by SIGUSR1.
     A SIGTERM to the whole process group (Slurm, a container's end) stops Ray's processes too, and then Ray waits a
@@ -350,6 +366,10 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
             return
         asked = True
         display.stopping()
+        wish = Wish.LEAVE if number == signal.SIGTERM else Wish.SAVE
+        unpublished = stop_file.with_name("wish")
+        unpublished.write_text(wish.value, encoding="utf-8")
+        unpublished.rename(stop_file)
         if number == signal.SIGTERM:
             give_up.start()
         signal.raise_signal(signal.SIGUSR1)
