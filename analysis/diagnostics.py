@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import polars as pl
 
-KEYS = ["dataset_label", "model_label", "curve", "density", "seed_init", "seed_data", "seed_prune", "trial_id"]
+from analysis.trial_key import TRIAL
+
+KEYS = ["dataset_label", "model_label", "curve", "density", "seed_init", "seed_data", "seed_prune", *TRIAL]
 """What each row begins with; also the order of rows, dense before sparse."""
 
 
@@ -22,7 +24,7 @@ def of_layers(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
     """
     return (
         _completed(results)
-        .join(layers.drop("attempt_id"), on="trial_id")
+        .join(layers.drop("attempt_id"), on=TRIAL)
         .with_columns(
             layer_density=pl.col("kept") / pl.col("num_weights"),
             layer_effective_density=pl.col("live") / pl.col("num_weights"),
@@ -41,7 +43,7 @@ def of_rounds(results: pl.LazyFrame, rounds: pl.LazyFrame) -> pl.LazyFrame:
     """
     return (
         _completed(results)
-        .join(rounds.drop("attempt_id").rename({"density": "round_density"}), on="trial_id")
+        .join(rounds.drop("attempt_id").rename({"density": "round_density"}), on=TRIAL)
         .with_columns(cut_over_flow=pl.when(pl.col("flow") != 0).then(pl.col("score_cut") / pl.col("flow")))
         .pipe(_sorted, "round")
     )
@@ -53,10 +55,10 @@ def of_trials(results: pl.LazyFrame, layers: pl.LazyFrame, rounds: pl.LazyFrame)
     `compression_ratio` is 1 / density, `max_compression_ratio` prunable weights / prunable layers. Largest values are
     null where there are none: a dense network has no round.
     """
-    largest_of_layers = layers.group_by("trial_id").agg(pl.col("unit_conservation_error").max())
+    largest_of_layers = layers.group_by(TRIAL).agg(pl.col("unit_conservation_error").max())
     largest_of_rounds = (
         of_rounds(results, rounds)
-        .group_by("trial_id")
+        .group_by(TRIAL)
         .agg(
             pl.col("cut_over_flow").max().alias("largest_cut_over_flow"),
             pl.col("layer_deviation").max().alias("largest_layer_deviation"),
@@ -70,8 +72,8 @@ def of_trials(results: pl.LazyFrame, layers: pl.LazyFrame, rounds: pl.LazyFrame)
             compression_ratio=1 / pl.col("density"),
             max_compression_ratio=pl.col("prunable_weights") / pl.col("prunable_layers"),
         )
-        .join(largest_of_layers, on="trial_id", how="left")
-        .join(largest_of_rounds, on="trial_id", how="left")
+        .join(largest_of_layers, on=TRIAL, how="left")
+        .join(largest_of_rounds, on=TRIAL, how="left")
         .rename({"unit_conservation_error": "largest_unit_conservation_error"})
         .select(
             *KEYS,
@@ -89,7 +91,7 @@ def of_trials(results: pl.LazyFrame, layers: pl.LazyFrame, rounds: pl.LazyFrame)
 
 def _completed(results: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
     """One row a completed trial and curve."""
-    return results.filter(pl.col("status") == "completed").select(*KEYS, *columns).unique(["curve", "trial_id"])
+    return results.filter(pl.col("status") == "completed").select(*KEYS, *columns).unique(["curve", *TRIAL])
 
 
 def _sorted(rows: pl.LazyFrame, *within: str) -> pl.LazyFrame:

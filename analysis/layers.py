@@ -8,6 +8,7 @@ import altair as alt
 import polars as pl
 
 from analysis.palette import Palette
+from analysis.trial_key import TRIAL
 
 ROW_PIXELS = 26
 _PANEL = ["dataset_label", "model_label"]
@@ -23,8 +24,8 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
     sparsest = completed.group_by(_PANEL).agg(pl.col("density").min())
     return (
         completed.join(sparsest, on=[*_PANEL, "density"])
-        .select(*_PANEL, "curve", "density", "trial_id")
-        .join(layers, on="trial_id", build_side="prefer_left")  # the few go into memory, the many pass by
+        .select(*_PANEL, "curve", "density", *TRIAL)
+        .join(layers, on=TRIAL, build_side="prefer_left")  # the few go into memory, the many pass by
         .group_by(*_PANEL, "curve", "density", "position", "layer")
         .agg(
             pl.len().cast(pl.Int64).alias("n"),

@@ -8,7 +8,8 @@ Trials do nothing (`benchmarks.no_op`); everything around them is a run as of `p
                  start; growth of the driver's memory a trial over that time; files before and after it compacts itself
     plain Tune   the same number of no-op trials would take so long as one Tune trial each: measured with --plain of
                  them, function trainables, no loggers, in a fresh process of the same run
-    one second   --seconds-trials trials that sleep a second: slot time beyond the sleeping, as a share of it
+    one second   --seconds-trials trials that sleep a second: slot time beyond the sleeping, as a share of it, with and
+                 without the start of the workers' processes, which is mostly the import of torch
 
 `--trials 100000` is the run of 100,000 in one command. 0 leaves a part out.
 """
@@ -71,6 +72,7 @@ def _no_op(arguments: argparse.Namespace) -> dict[str, float]:
         return {
             "trials a second": arguments.trials / run["seconds"],
             "seconds from scheduling to commit": run["seconds"],
+            "of them until processes are up": run["start_seconds"],
             "seconds of the whole command": run["command_seconds"],
             "driver bytes a trial": run["driver_bytes"] / arguments.trials,
             "cohorts": run["cohorts"],
@@ -87,6 +89,7 @@ def _one_second(arguments: argparse.Namespace) -> dict[str, float]:
             "trials": trials,
             "slot seconds": run["seconds"] * slots,
             "overhead, share of slot time": 1 - trials / (run["seconds"] * slots),
+            "overhead once processes are up": 1 - trials / ((run["seconds"] - run["start_seconds"]) * slots),
             "cohorts": run["cohorts"],
         }
 
@@ -96,15 +99,18 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
     from rich.console import Console
 
     from orchestrator import ray_tune
-    from orchestrator.run import Exit, RunOptions, run_sweep
+    from orchestrator.exit_codes import Exit
+    from orchestrator.progress import RunDisplay
+    from orchestrator.run import RunOptions, run_sweep
     from orchestrator.store.layout import Store
     from orchestrator.sweepfile import parse_sweep
 
     seen: dict[str, float] = {}
-    fit = ray_tune.Tuner.fit
+    fit, set_running = ray_tune.Tuner.fit, RunDisplay.set_running
 
     def watched(tuner: Any) -> Any:
         bytes_before, start = resident_bytes(), time.perf_counter()
+        seen["began"] = start
         results = fit(tuner)
         seen["seconds"] = time.perf_counter() - start
         seen["driver_bytes"] = resident_bytes() - bytes_before
@@ -112,7 +118,11 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
         seen["files"] = _num_files(folder)
         return results
 
-    ray_tune.Tuner.fit = watched
+    def noticed(display: RunDisplay, num_cohorts: int) -> None:
+        seen.setdefault("start_seconds", time.perf_counter() - seen["began"])
+        set_running(display, num_cohorts)
+
+    ray_tune.Tuner.fit, RunDisplay.set_running = watched, noticed
     text = SWEEP.format(seeds=num_trials // TRIALS_A_SEED)
     file = parse_sweep(text, name="scheduling.yaml", folder=folder)
     options = RunOptions(slots=slots, device="cpu", runner=runner)

@@ -12,6 +12,7 @@ import typer
 
 from orchestrator.commands.answers import report, status
 from orchestrator.commands.care import compact, doctor
+from orchestrator.commands.cluster import cancel, jobs, logs, submit
 from orchestrator.commands.consoles import err
 from orchestrator.commands.files import init, schema, show
 from orchestrator.commands.running import plan, resume, run
@@ -25,7 +26,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Sweeps of neural-network pruning: one file in, Parquet and a report out.",
-    epilog="Exit codes: 0 done, 1 some trials failed, 2 bad input, 3 interrupted and resumable, 4 our own fault.",
+    epilog="Exit codes: 0 done, 1 some trials failed, 2 bad input, 3 interrupted and resumable, 4 our own fault, "
+    "5 out of time (run --within) and resumable.",
 )
 
 TYPER_INTERRUPTED = 130
@@ -43,8 +45,12 @@ UNWRITABLE = (
 )
 """System errors that are about the place where results go."""
 
-for command in (plan, run, resume, status, report, query, export, trial, audit, compact, doctor, init, show, schema):
-    app.command()(command)
+COMMANDS = (
+    *(plan, run, resume, status, report, query, export, trial, audit, compact, doctor),
+    *(submit, jobs, logs, cancel, init, show, schema),
+)
+for command in COMMANDS:
+    app.command(context_settings={"allow_extra_args": command is submit})(command)  # what follows -- is for run
 
 
 def main() -> None:

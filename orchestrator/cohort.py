@@ -23,6 +23,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from orchestrator.deadline import Deadline
 from orchestrator.output import captured
 from orchestrator.parts import PARTS
 from orchestrator.sources import UserCode
@@ -35,6 +36,7 @@ from orchestrator.trials import PlannedTrial, Trials
 from training.config import CHECKPOINT_SECONDS, Named, TrialConfig, part_text
 from training.context import CohortContext
 from training.record import TrialError, TrialRecord
+from training.snapshots import Interrupted, Wish
 
 FLUSH_SECONDS = 5.0
 FLUSH_TRIALS = 500
@@ -69,6 +71,8 @@ class RunSettings:
     """Between checkpoints of a long trial."""
     data_root: str | None = None
     """The folder of data sets, absolute; None lets each node use its own default."""
+    deadline: Deadline | None = None
+    """When the run has to be over."""
     runner: str = RUNNER
     """What runs the trials of a cohort, "module:function" with the arguments of `training.trial.run_cohort`. Benchmarks
     of scheduling put one in its place that does nothing; no sweep file or command can."""
@@ -81,7 +85,8 @@ class RunSettings:
     def from_json(cls, text: str) -> RunSettings:
         """The settings that `to_json` wrote."""
         fields = json.loads(text)
-        return cls(**fields | {"provenance": Provenance(**fields["provenance"])})
+        deadline = Deadline(**fields["deadline"]) if fields["deadline"] else None
+        return cls(**fields | {"provenance": Provenance(**fields["provenance"]), "deadline": deadline})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +117,9 @@ class Progress:
     collapsed: int = 0
     seconds: dict[int, float] = field(default_factory=dict)
     """What each trial took of its slot, by row of the plan."""
+    gpu_seconds: float = 0.0
+    """Of its trials that ran on a GPU, as their rows say, whatever share of it they reserve."""
+    cpu_seconds: float = 0.0
     errors: dict[int, str] = field(default_factory=dict)
     """Type and message of each failed trial, by row of the plan."""
     finished: bool = False
@@ -122,6 +130,11 @@ class Progress:
     def add(self, row: int, record: TrialRecord, seconds: float) -> None:
         """Count a trial, which took so many seconds."""
         self.seconds[row] = seconds
+        in_its_row = sum(record.seconds.values())
+        if record.execution.device == "cpu":
+            self.cpu_seconds += in_its_row
+        else:
+            self.gpu_seconds += in_its_row
         self.collapsed += record.num_collapsed_layers > 0
         if record.error is None:
             self.completed += 1
@@ -163,7 +176,15 @@ def _plan_rows(trials: Trials) -> Iterator[pa.Table]:
 class CohortRunner:
     """Works through one cohort, a few seconds a step."""
 
-    def __init__(self, cohort: Cohort, *, node_id: str, is_node_alive: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        *,
+        node_id: str,
+        is_node_alive: Callable[[str], bool],
+        wish: Callable[[], Wish] = lambda: Wish.NONE,
+    ) -> None:
+        """`wish` says whether the run is being stopped."""
         self._cohort = cohort
         self._node_id = node_id
         self._is_node_alive = is_node_alive
@@ -179,6 +200,7 @@ class CohortRunner:
             shelf=self._store,
             checkpoint_seconds=self._settings.checkpoint_seconds,
             data_root=self._settings.data_root,
+            wish=wish,
         )
         self._nonce = uuid.uuid4().hex[:8]
         self._num_segments = 0
@@ -196,7 +218,9 @@ class CohortRunner:
         progress = Progress()
         rows: list[Mapping[str, list[Row]]] = []
         done: list[TrialConfig] = []
-        for trial, attempt, record in self._attempts:
+        for trial, attempt, record in self._in_time():
+            if self._settings.deadline:
+                self._settings.deadline.saw(sum(record.seconds.values()))
             if record.error is None:
                 done.append(trial.config)
             rows.append(
@@ -228,6 +252,15 @@ class CohortRunner:
         for row in progress.seconds:  # writing is part of what each of them costs
             progress.seconds[row] += (time.monotonic() - started) / len(rows)
         return progress
+
+    def _in_time(self) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
+        """What is attempted until the run has to be over; a trial that left a checkpoint and went is no attempt."""
+        deadline = self._settings.deadline
+        try:
+            while deadline is None or deadline.has_time(time.time()):
+                yield next(self._attempts)
+        except (StopIteration, Interrupted):
+            return
 
     def _attempts_at(self, trials: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """The normal way: one pass, sharing everything."""

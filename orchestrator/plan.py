@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -22,6 +23,9 @@ from orchestrator.store.schema import POINTS
 from orchestrator.sweepfile import SweepFile
 from orchestrator.trials import Trials
 from training.config import DatasetConfig, ModelConfig, TrialConfig
+
+if TYPE_CHECKING:
+    from orchestrator.shard import Shard
 
 KEPT = ("trial_id", *PARTS)
 """Columns of the grid that a planned trial is made of."""
@@ -55,8 +59,11 @@ class Plan:
         return self.num_completed + self.num_failed + self.num_left_out + len(self.to_run)
 
 
-def make_plan(file: SweepFile, store: Store, *, choice: Choice = MISSING) -> Plan:
-    """Fold the grid and subtract what is done or not chosen. By default failed trials are not."""
+def make_plan(file: SweepFile, store: Store, *, choice: Choice = MISSING, shard: Shard | None = None) -> Plan:
+    """Fold the grid and subtract what is done or not chosen. By default failed trials are not.
+
+    Of a `shard`, points are counted as of the whole sweep, trials as its own.
+    """
     grid = Grid(file)
     axes: dict[str, Counter[str]] = {}
     networks: dict[tuple[DatasetConfig, ModelConfig], None] = {}
@@ -68,7 +75,10 @@ def make_plan(file: SweepFile, store: Store, *, choice: Choice = MISSING) -> Pla
     shared = points.filter(~pl.col("is_first")).group_by("reason", maintain_order=True).len()
     folded = Counter({grid.reasons[reason] or "listed more than once": count for reason, count in shared.iter_rows()})
     known = choice.known(scan_trials(store))
-    trials = points.filter("is_first").select(KEPT).join(known, on="trial_id", how="left", maintain_order="left")
+    trials = points.filter("is_first").select(KEPT)
+    if shard is not None:
+        trials = shard.part_of(trials, grid.parts)
+    trials = trials.join(known, on="trial_id", how="left", maintain_order="left")
     status = trials["status"].fill_null("missing")
     to_run = status.is_in(choice.run_statuses)
     return Plan(
@@ -83,7 +93,7 @@ def make_plan(file: SweepFile, store: Store, *, choice: Choice = MISSING) -> Pla
             trials.filter(to_run).with_columns(attempt=pl.col("attempt").fill_null(0) + 1).drop("status"),
             grid.parts,
         ),
-        ids=trials["trial_id"],
+        ids=points.filter("is_first")["trial_id"],
         sources=frozenset(part.source_hash for name in ("dataset", "model", "pruner") for part in grid.parts.of[name]),
     )
 

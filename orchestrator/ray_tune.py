@@ -46,6 +46,7 @@ from ray.tune.search import Searcher, SearchGenerator
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
 from orchestrator.errors import BadInput
+from training.snapshots import Wish
 
 OUR_ROOT = Path(__file__).resolve().parents[1]
 """The folder that our packages are imported from."""
@@ -63,6 +64,9 @@ PENDING_ON_CLUSTER = 32
 SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_WITHOUT_NODES = 10.0
 """After which Ray is gone. A living cluster always has its head."""
+
+LONGEST_MEETING_SECONDS = 30.0
+"""That processes of a run wait for each other to start."""
 
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
@@ -124,7 +128,14 @@ class CohortTrainable(Trainable):
     """One cohort as Ray Tune sees it: a few seconds of trials a step."""
 
     def setup(self, config: dict[str, Any]) -> None:
+        """Begin in a new process."""
+        if config["meeting"] is not None:
+            _wait_for_others(Path(config["meeting"]), config["slots"])
+        self._take(config)
+
+    def _take(self, config: dict[str, Any]) -> None:
         """Take a cohort; it is opened by the first step. A user's relative paths mean what they mean to the user."""
+        self._stop_file = Path(config["stop_file"])
         with suppress(OSError):  # on another machine the folder need not exist
             os.chdir(config["folder"])
         self._cohort = Cohort(**config["cohort"])
@@ -132,7 +143,7 @@ class CohortTrainable(Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next cohort in this process."""
-        self.setup(new_config)
+        self._take(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
@@ -144,11 +155,20 @@ class CohortTrainable(Trainable):
         try:
             if self._runner is None:
                 node_id = ray.get_runtime_context().get_node_id()
-                self._runner = CohortRunner(self._cohort, node_id=node_id, is_node_alive=_is_node_alive)
+                self._runner = CohortRunner(
+                    self._cohort, node_id=node_id, is_node_alive=_is_node_alive, wish=self._wish
+                )
             progress = self._runner.step()
         except Exception:
             return {"done": True, "progress": asdict(Progress()), "error": traceback.format_exc()}
         return {"done": progress.finished, "progress": asdict(progress), "error": ""}
+
+    def _wish(self) -> Wish:
+        """What the driver wants, where it runs on this machine: Ray passes nothing on to an actor at work."""
+        try:
+            return Wish(self._stop_file.read_text(encoding="utf-8"))
+        except OSError:
+            return Wish.NONE
 
 
 def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *, run_id: str) -> list[str]:
@@ -158,9 +178,15 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
     """
     report = _Report(cohorts, display)
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
+        stop_file = Path(scratch) / "stop"
         tuner = Tuner(
             with_resources(CohortTrainable, {"cpu": cluster.cpus_per_trial, "gpu": _gpus_per_trial(cluster)}),
-            param_space={"folder": str(Path.cwd())},
+            param_space={
+                "folder": str(Path.cwd()),
+                "meeting": scratch if cluster.address == "local" else None,
+                "slots": cluster.slots,
+                "stop_file": str(stop_file),
+            },
             tune_config=TuneConfig(reuse_actors=True, search_alg=_OnDemand(cohorts, cluster), num_samples=-1),
             run_config=RunConfig(
                 name=run_id,
@@ -171,7 +197,7 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
                 verbose=0,
             ),
         )
-        with _stopping_gently(display), _without_secrets():
+        with _stopping_gently(display, stop_file), _without_secrets():
             try:
                 results = tuner.fit()
             except RayIsGone:
@@ -307,8 +333,11 @@ def _connected(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
+def _stopping_gently(display: ProgressDisplay, stop_file: Path) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM lets trials in flight finish and commit; the second stops at once.
+
+    Long trials on this machine write a checkpoint first, and after a SIGTERM leave it at that: whoever sent it (Slurm,
+    a container's end) kills soon.
 
     Tune's own handler would log advice on `Tuner.restore`, so it is off and ours asks Tune to stop by SIGUSR1.
     A SIGTERM to the whole process group (Slurm, a container's end) stops Ray's processes too, and then Ray waits a
@@ -337,6 +366,10 @@ def _stopping_gently(display: ProgressDisplay) -> Iterator[None]:
             return
         asked = True
         display.stopping()
+        wish = Wish.LEAVE if number == signal.SIGTERM else Wish.SAVE
+        unpublished = stop_file.with_name("wish")
+        unpublished.write_text(wish.value, encoding="utf-8")
+        unpublished.rename(stop_file)
         if number == signal.SIGTERM:
             give_up.start()
         signal.raise_signal(signal.SIGUSR1)
@@ -359,6 +392,18 @@ def _without_secrets() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+def _wait_for_others(meeting: Path, slots: int) -> None:
+    """Begin when the processes of all slots are up, on a Ray of our own.
+
+    Where a cohort ends while another slot's process still starts, Tune may give that slot's cohort to the first process
+    and kill the one that starts: with cohorts of seconds, a second slot never came to work (Ray 2.60).
+    """
+    (meeting / f"worker-{os.getpid()}").touch()
+    give_up_at = time.monotonic() + LONGEST_MEETING_SECONDS
+    while len(list(meeting.glob("worker-*"))) < slots and time.monotonic() < give_up_at:
+        time.sleep(0.02)
 
 
 def _num_slots(cluster: Cluster) -> int:

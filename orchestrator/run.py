@@ -6,12 +6,11 @@ killed is continued by the same command. Nothing is locked; two runners on one s
 
 from __future__ import annotations
 
-import subprocess
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import IntEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,31 +20,26 @@ from rich.console import Console
 from orchestrator.changes import change_since_last_run
 from orchestrator.choice import MISSING, Choice
 from orchestrator.cohort import RUNNER, RunSettings, publish_run
+from orchestrator.deadline import Deadline, longest_trial_seconds
 from orchestrator.errors import BadInput
 from orchestrator.estimate import forecast, keep_forecast
+from orchestrator.exit_codes import Exit
 from orchestrator.leftovers import remove_old_runs, tidy
+from orchestrator.origin import origin_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import RunDisplay
 from orchestrator.run_state import RunState
 from orchestrator.saved_sweeps import save_sweep
 from orchestrator.schedule import Schedule, in_running_order
+from orchestrator.shard import Shard
 from orchestrator.sizes import cost_model
+from orchestrator.spending import BudgetSpent, Metered, Purse
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
 from orchestrator.sweep import Sweep
 from orchestrator.sweepfile import SweepFile
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
-
-
-class Exit(IntEnum):
-    """What a command's exit status means."""
-
-    DONE = 0
-    SOME_FAILED = 1
-    BAD_INPUT = 2
-    INTERRUPTED = 3
-    OUR_FAULT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +65,10 @@ class RunOptions:
     """Between checkpoints of a long trial."""
     data_root: str | None = None
     """The folder of data sets, absolute; None lets each node use its own default."""
+    shard: Shard | None = None
+    """The part of the sweep to run; None is all of it."""
+    within_seconds: float | None = None
+    """From now; no trial is begun that would not end before."""
     print_json: Callable[[dict[str, Any]], None] | None = None
     """Gets how the run goes as JSON-ready values, now and then; None: sentences on the console."""
     runner: str = RUNNER
@@ -80,26 +78,39 @@ class RunOptions:
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
     outcome, plan = _run_until_done(file, store, options, console)
-    tidy(store, console, is_leaving=outcome == Exit.INTERRUPTED)
+    tidy(store, console, is_leaving=outcome in (Exit.INTERRUPTED, Exit.OUT_OF_TIME))
     return outcome, plan
 
 
 def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
+    began = time.time()
     _check_device(options)
-    plan = make_plan(file, store, choice=options.choice)
+    plan = make_plan(file, store, choice=options.choice, shard=options.shard)
     _show_change(file, plan, store, options, console)
     if plan.to_run:
         _prepare_data(plan, options)
     elif options.choice.failed and plan.num_failed:
         console.print(f"--error or --attempts leave all {plan.num_failed:,} failed trials out", highlight=False)
     save_sweep(file, store)
+    purse = _purse(file, store, options)
     while plan.to_run:
+        if purse and purse.spent:
+            raise BudgetSpent(
+                f"{plan.num_completed:,} of {plan.num_trials:,} trials completed, {plan.num_failed:,} failed. Spent: "
+                f"{purse.spent}. Nothing further is begun: raise `budget` in the sweep file, and prunesweep run goes on"
+            )
         left_before = len(plan.to_run)
-        errors, was_stopped = _run_once(file, store, plan, options, console)
-        plan = make_plan(file, store, choice=options.choice.once)  # failures of this run are not retried by it
+        deadline = _deadline(options, began, store)
+        errors, was_stopped = _run_once(file, store, plan, options, deadline, purse, console)
+        # failures of this run are not retried by it
+        plan = make_plan(file, store, choice=options.choice.once, shard=options.shard)
+        if purse:
+            purse.read()
+            if purse.spent:
+                continue
         is_cut_short = bool(plan.to_run) or (options.choice.failed and plan.num_failed > 0)
         if (was_stopped and is_cut_short) or (plan.to_run and not errors):
-            return Exit.INTERRUPTED, plan
+            return Exit.INTERRUPTED if was_stopped or deadline is None else Exit.OUT_OF_TIME, plan
         if plan.to_run and len(plan.to_run) == left_before:
             console.print(errors[0], style="red", markup=False)
             return Exit.OUR_FAULT, plan
@@ -124,7 +135,13 @@ def _show_change(file: SweepFile, plan: Plan, store: Store, options: RunOptions,
 
 
 def _run_once(
-    file: SweepFile, store: Store, plan: Plan, options: RunOptions, console: Console
+    file: SweepFile,
+    store: Store,
+    plan: Plan,
+    options: RunOptions,
+    deadline: Deadline | None,
+    purse: Purse | None,
+    console: Console,
 ) -> tuple[list[str], bool]:
     """One Tune run over all that is left. Returns the errors of cohorts cut short, and whether it was stopped."""
     from orchestrator.ray_tune import Cluster, run_cohorts  # Ray takes a second to import: only when it is needed
@@ -140,6 +157,7 @@ def _run_once(
         save_masks=file.sweep.save_masks,
         checkpoint_seconds=options.checkpoint_seconds,
         data_root=options.data_root,
+        deadline=deadline,
         runner=options.runner,
     )
     remove_old_runs(store)
@@ -156,7 +174,8 @@ def _run_once(
     )
     try:
         with RunDisplay(RunState(trials, schedule.left), console, print_json=options.print_json) as display:
-            return run_cohorts(schedule, cluster, display, run_id=run_id), display.was_stopped
+            told = Metered(display, purse) if purse else display
+            return run_cohorts(schedule, cluster, told, run_id=run_id), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)
 
@@ -196,20 +215,33 @@ def _prepare_data(plan: Plan, options: RunOptions) -> None:
             raise BadInput(str(error)) from None
 
 
-def _provenance(folder: Path, run_id: str) -> Provenance:
-    def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(folder), *arguments]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            return None
+def _deadline(options: RunOptions, began: float, store: Store) -> Deadline | None:
+    if options.within_seconds is None:
+        return None
+    longest = longest_trial_seconds(store)
+    return Deadline(began=began, end=began + options.within_seconds, longest_seconds=longest)
 
-    status = git("status", "--porcelain", "--untracked-files=no")
-    new_code = git("ls-files", "--others", "--exclude-standard", "--", "*.py")
+
+def _purse(file: SweepFile, store: Store, options: RunOptions) -> Purse | None:
+    if file.sweep.budget is None:
+        return None
+    reserved = trial_resources(file.sweep, options.gpus_per_trial, options.cpus_per_trial)
+    gpus = reserved["gpus_per_trial"]
+    return Purse(
+        file.sweep.budget,
+        store,
+        file.sweep.name,
+        gpus_per_trial=1.0 if gpus is None else gpus,
+        cpus_per_trial=reserved["cpus_per_trial"],
+    )
+
+
+def _provenance(folder: Path, run_id: str) -> Provenance:
+    origin = origin_of(folder)
     return Provenance(
         run_id=run_id,
         prunesweep_version=version("prunesweep"),
         torch_version=version("torch"),
-        git_commit=git("rev-parse", "HEAD"),
-        git_dirty=None if status is None else bool(status or new_code),
+        git_commit=origin.git_commit,
+        git_dirty=origin.git_dirty,
     )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.errors import BadInput
+from orchestrator.origin import origin_of
 from orchestrator.plan import publish_points
 from orchestrator.store.layout import Store
 from orchestrator.sweepfile import SweepFile, parse_sweep
@@ -27,7 +28,7 @@ def save_sweep(file: SweepFile, store: Store) -> None:
     store.publish_text(file.text, "sweeps", f"{file.hash}.yaml")
     origin = {
         "name": file.sweep.name,
-        "folder": str(file.folder),
+        "folder": origin_of(file.folder).folder,
         "last_run_at": datetime.now(UTC).isoformat(),
     }
     store.publish_text(json.dumps(origin, indent=1), "sweeps", f"{file.hash}.json")

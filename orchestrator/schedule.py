@@ -80,7 +80,7 @@ class Schedule:
         self._num_cohorts = 0
         self._sums: NDArray[np.float64] = np.zeros(len(trials) + 1)
         """Predicted seconds of the first n trials."""
-        self._predicted_at = -math.inf
+        self._predicted_at, self._predicted_from = -math.inf, 1
 
     def next_cohort(self, slots: int) -> Cohort | None:
         """The next cohort, where `slots` of them run at a time; None where every trial is handed out."""
@@ -127,10 +127,11 @@ class Schedule:
         return self.costs.estimate(self.trials.take(np.flatnonzero(~self._is_done)))
 
     def _predict(self) -> None:
-        if self._clock() - self._predicted_at < self._seconds_between_predictions:
+        is_recent = self._clock() - self._predicted_at < self._seconds_between_predictions
+        if is_recent and self.costs.num_observed < 2 * self._predicted_from:  # the first measurements say most
             return
         np.cumsum(self.costs.predict_all(self.trials), out=self._sums[1:])
-        self._predicted_at = self._clock()
+        self._predicted_at, self._predicted_from = self._clock(), max(1, self.costs.num_observed)
 
     def _target_seconds(self, slots: int) -> float:
         waiting = sum(float(self._sums[stop] - self._sums[start]) for start, stop in self._waiting)

@@ -22,7 +22,7 @@ from training.levels import level_densities, stretches
 
 def in_sharing_order(trials: Trials) -> Trials:
     """The trials with those that share training side by side, each group where its first trial was."""
-    for key in (_levels_key, _dense_key):  # the coarser last: sorting is stable
+    for key in (levels_key, _dense_key):  # the coarser last: sorting is stable
         numbers = _key_numbers(trials, key)
         if len(trials) and numbers.max() + 1 < len(trials):  # some share
             trials = trials.take(np.argsort(numbers, kind="stable"))
@@ -34,7 +34,7 @@ def sharing_starts(trials: Trials) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
     A trial pruned at initialisation is a group of its own.
     """
-    dense, levels = (_key_numbers(trials, key) for key in (_dense_key, _levels_key))
+    dense, levels = (_key_numbers(trials, key) for key in (_dense_key, levels_key))
     return _starts(dense), _starts(dense) | _starts(levels)
 
 
@@ -95,7 +95,7 @@ def _dense_key(config: TrialConfig) -> Hashable:
     return (config.dataset, config.model, config.training, seeds.init, seeds.data, levels.pre_epochs, point)
 
 
-def _levels_key(config: TrialConfig) -> Hashable:
+def levels_key(config: TrialConfig) -> Hashable:
     """Equal for trials that share the training after the first pruning, unless it is the last of one of them."""
     return (_dense_key(config), _first_pruning(config))
 

@@ -51,10 +51,15 @@ class UserCode:
             self._hashes[target] = self._hash(target)
         return self._hashes[target]
 
-    def _hash(self, target: str) -> str:
+    def local_files(self, target: str) -> dict[str, Path]:
+        """Files beside the sweep file that `package.module:Name` runs, by module; none where it is installed.
+
+        Raises BadInput where it cannot be found or would be shadowed.
+        """
         module, _, name = target.partition(":")
         if self._local_file(module) is None:
-            return _installed_hash(module, self.folder)
+            _installed_source(module, self.folder)
+            return {}
         self._refuse_bare_folders(target, [module.rpartition(".")[0]] if "." in module else [])
         finder = _Finder(path=[str(self.folder)])
         try:
@@ -70,6 +75,12 @@ class UserCode:
         for found in {name.partition(".")[0] for name in finder.modules}:
             self._refuse_shadowing(found)
         _require_name(target, files[module], name)
+        return files
+
+    def _hash(self, target: str) -> str:
+        files = self.local_files(target)
+        if not files:
+            return _installed_hash(target.partition(":")[0], self.folder)
         digest = hashlib.blake2b(digest_size=16)
         for found in sorted(files):
             digest.update(f"{found}\0".encode() + files[found].read_bytes() + b"\0")
@@ -93,8 +104,11 @@ class UserCode:
         spec = importlib.util.find_spec(top)
         if spec is None:
             return
+        is_built_in = spec.origin in ("built-in", "frozen")  # no place at all
         places = [spec.origin] if spec.origin else list(spec.submodule_search_locations or [])
-        if any(self.folder in Path(place).resolve().parents for place in places):
+        if not is_built_in and any(self.folder in Path(place).resolve().parents for place in places):
+            return
+        if is_built_in and self._local_file(top) is None:
             return
         mine = self._local_file(top) or self.folder / top
         raise BadInput(
@@ -129,6 +143,15 @@ def _require_name(target: str, file: Path, name: str) -> None:
 
 def _installed_hash(module: str, folder: Path) -> str:
     """For code from an installed distribution: the module's own source and the distribution's version."""
+    origin = _installed_source(module, folder)
+    distributions = importlib.metadata.packages_distributions().get(module.partition(".")[0], [])
+    versions = [f"{name}=={importlib.metadata.version(name)}" for name in sorted(set(distributions))]
+    digest = hashlib.blake2b("\n".join(versions).encode() + origin.read_bytes(), digest_size=16)
+    return digest.hexdigest()
+
+
+def _installed_source(module: str, folder: Path) -> Path:
+    """The source of an installed module. Raises BadInput where there is none."""
     try:
         spec = importlib.util.find_spec(module)
     except ModuleNotFoundError:
@@ -138,7 +161,4 @@ def _installed_hash(module: str, folder: Path) -> str:
             f"module {module!r} is neither beside the sweep file ({folder}) nor installed: "
             f"put {module.replace('.', '/')}.py there, or install what provides it"
         )
-    distributions = importlib.metadata.packages_distributions().get(module.partition(".")[0], [])
-    versions = [f"{name}=={importlib.metadata.version(name)}" for name in sorted(set(distributions))]
-    digest = hashlib.blake2b("\n".join(versions).encode() + Path(spec.origin).read_bytes(), digest_size=16)
-    return digest.hexdigest()
+    return Path(spec.origin)

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from models.table import MODELS
 from orchestrator.axis import RANGE_KEYS, Axis, Strict
+from orchestrator.budget import BudgetSpec
 from orchestrator.errors import did_you_mean
 from orchestrator.presets import Preset, load_presets
 from orchestrator.recipe import TrainingSpec, contradiction, merged
@@ -311,6 +312,8 @@ class Sweep(Strict):
     data_root: str | None = None
     """The folder of data sets: where, not what, so no part of a trial. --data-root goes before it, $PRUNESWEEP_DATA
     after it. A relative one counts from the folder you run in."""
+    budget: BudgetSpec | None = None
+    """What may be spent, by hours of trials or money; then nothing further is begun, and a larger budget goes on."""
     resources: ResourceSpec = ResourceSpec()
     """GPUs and cores a trial; --gpus-per-trial and --cpus-per-trial go before it."""
     save_masks: bool = False

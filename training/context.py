@@ -7,6 +7,7 @@ with a context of its own as in the middle of a cohort.
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 
@@ -34,7 +35,7 @@ from training.levels import round_schedule
 from training.macs import weight_positions
 from training.seeds import generator
 from training.small_dense import small_dense
-from training.snapshots import Snapshots
+from training.snapshots import Snapshots, Wish
 
 
 class CohortContext:
@@ -49,17 +50,19 @@ class CohortContext:
         data_root: str | None = None,
         shelf: Shelf | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        wish: Callable[[], Wish] = lambda: Wish.NONE,
     ) -> None:
         """`engine` is what trains where it can (`training.engines`).
 
-        With a `shelf`, trials write a checkpoint every so many seconds and go on from it.
+        With a `shelf`, trials write a checkpoint every so many seconds and go on from it; a `wish` of somebody who
+        waits for the process is granted with one more.
         """
         self.save_masks = save_masks
         self._data_root = data_root
         self.device, self.execution = prepare_device(device, engine)
         self.gpu_turns = GpuTurns.of(self.device)
         self.known_prunings = KnownPrunings()
-        self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds)
+        self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds, wish=wish)
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
         self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None

@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from typing import Any
 
 import torch
@@ -29,8 +30,27 @@ TRAINING, REWIND, MASK = "training/", "rewind/", "mask/"
 PREFIX_BYTES = 2 * 2**30
 """Prefixes kept in memory, beside those on the shelf."""
 
+WORTH_SAVING_SECONDS = 2.0
+"""Of work, below which a process that is asked to stop leaves no checkpoint of it."""
+LOOK_SECONDS = 0.25
+"""Between two looks whether that is so: a look is a file that is not there, a step may be shorter."""
+
 PREFIXES_ON_SHELF = 4
 """Ends of levels that a process leaves on the shelf, beside the dense training that every level starts from."""
+
+
+class Wish(Enum):
+    """What somebody who waits for this process wants of it."""
+
+    NONE = ""
+    SAVE = "save"
+    """A checkpoint of the trial in hand, which then goes on: it may be killed."""
+    LEAVE = "leave"
+    """A checkpoint of the trial in hand, and no more of it: it will be killed."""
+
+
+class Interrupted(BaseException):
+    """A trial wrote its checkpoint and went, as it was asked to. Not an error, and nothing that a trial may catch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +119,18 @@ class Snapshot:
 class Snapshots:
     """Checkpoints and shared prefixes of the trials that one process runs."""
 
-    def __init__(self, shelf: Shelf | None, execution: ExecutionClass, *, every_seconds: float) -> None:
+    def __init__(
+        self,
+        shelf: Shelf | None,
+        execution: ExecutionClass,
+        *,
+        every_seconds: float,
+        wish: Callable[[], Wish] = lambda: Wish.NONE,
+    ) -> None:
         """Without a `shelf`, prefixes are shared within the process and nothing outlives it."""
-        self._shelf, self._every_seconds = shelf, every_seconds
+        self._shelf, self._every_seconds, self._wish = shelf, every_seconds, wish
+        self._granted = False
+        self._last_look = 0.0
         self._class = options_text(asdict(execution))
         self._prefixes: OrderedDict[str, Snapshot] = OrderedDict()
         self._on_shelf: list[str] = []
@@ -117,17 +146,30 @@ class Snapshots:
 
     def is_due(self) -> bool:
         """Whether a checkpoint should be written now."""
-        return self._shelf is not None and time.monotonic() - self._last_save >= self._every_seconds
+        if self._shelf is None:
+            return False
+        now = time.monotonic()
+        since = now - self._last_save
+        if since >= self._every_seconds:
+            return True
+        if self._granted or since < WORTH_SAVING_SECONDS or now - self._last_look < LOOK_SECONDS:
+            return False
+        self._last_look = now
+        return self._wish() is not Wish.NONE
 
     def save(self, config: TrialConfig, snapshot: Snapshot) -> None:
-        """Write a trial's checkpoint."""
+        """Write a trial's checkpoint. Raises Interrupted where that is all that was waited for."""
         if self._shelf is None:
             return
+        wish = self._wish()
         key = self._key(config.to_json())
         self._say_whose("checkpoints", key, config)
         save_checkpoint(self._shelf, snapshot.to_checkpoint(), "checkpoints", key)
         self._written.add(key)
         self._last_save = time.monotonic()
+        self._granted = wish is not Wish.NONE
+        if wish is Wish.LEAVE:
+            raise Interrupted
 
     def find(self, config: TrialConfig, device: torch.device) -> Snapshot | None:
         """A trial's last checkpoint."""

@@ -53,6 +53,15 @@ CheckpointEvery = Annotated[
     float,
     typer.Option(min=0, metavar="SECONDS", help="Seconds between checkpoints of a trial; shorter trials write none."),
 ]
+ShardText = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Run only this part of the sweep, e.g. 2/8; all parts share a store."),
+]
+Within = Annotated[
+    str | None,
+    typer.Option(metavar="H:MM:SS", help="Begin no trial that would not end in this time; exit code 5 if any is left."),
+]
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again, as resume does.")]
 
 Changed = Annotated[
     bool, typer.Option("--changed", help="Run it although results of its last run would answer nothing any more.")

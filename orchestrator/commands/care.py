@@ -63,7 +63,7 @@ def doctor(
 ) -> None:
     """Check every file of a store and what they say together: exit 1 if something is wrong."""
     from orchestrator.doctor import examine
-    from orchestrator.run import Exit
+    from orchestrator.exit_codes import Exit
 
     store = existing_store(directory)
     found = examine(store, repair=repair, alone=alone)

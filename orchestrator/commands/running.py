@@ -23,10 +23,13 @@ from orchestrator.commands.arguments import (
     PricePerCpuHour,
     PricePerGpuHour,
     ResultsDir,
+    RetryFailed,
+    ShardText,
     Slots,
     StoreDir,
     SweepPath,
     TimeLimit,
+    Within,
 )
 from orchestrator.commands.consoles import err, out, print_json, print_json_line
 from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
@@ -82,11 +85,17 @@ def run(
     time_limit: TimeLimit = None,
     checkpoint_every: CheckpointEvery = CHECKPOINT_SECONDS,
     data_root: DataRoot = None,
+    shard: ShardText = None,
+    retry_failed: RetryFailed = False,
+    within: Within = None,
     as_json: JsonProgress = False,
     changed: Changed = False,
 ) -> None:
     """Run what a sweep file asks for and the store does not hold yet. Failed trials are left alone (see resume)."""
+    from orchestrator.choice import MISSING, MISSING_AND_FAILED
+    from orchestrator.deadline import parse_duration
     from orchestrator.run import RunOptions
+    from orchestrator.shard import Shard
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
@@ -101,6 +110,9 @@ def run(
         time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         data_root=data_root_of(data_root, file),
+        shard=Shard.parse(shard) if shard else None,
+        choice=MISSING_AND_FAILED if retry_failed else MISSING,
+        within_seconds=parse_duration(within) if within else None,
         print_json=print_json_line if as_json else None,
         allow_changes=changed,
     )
@@ -160,7 +172,9 @@ def resume(
 
 
 def _run(file: Any, store: Any, options: Any) -> None:
-    from orchestrator.run import Exit, run_sweep
+    from orchestrator.exit_codes import Exit
+    from orchestrator.run import run_sweep
+    from orchestrator.spending import BudgetSpent
     from orchestrator.store.object_storage import StoreUnreachable
 
     try:
@@ -168,6 +182,9 @@ def _run(file: Any, store: Any, options: Any) -> None:
             outcome, left = run_sweep(file, store, options, err if options.print_json else out)
     except StoreUnreachable as error:  # it answered when the command began
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(int(Exit.INTERRUPTED)) from None
+    except BudgetSpent as spent:
+        out.print(f"{_name(file, options)}: {spent}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
     if options.print_json:
         counts = {"completed": left.num_completed, "failed": left.num_failed, "trials": left.num_trials}
@@ -182,7 +199,12 @@ def _run(file: Any, store: Any, options: Any) -> None:
         if left.num_left_out
         else f"All done. Next: prunesweep report {where}",
         Exit.SOME_FAILED: f"Next: prunesweep status {where} says why; prunesweep resume {where} tries again",
+        Exit.OUT_OF_TIME: f"Out of time: no further trial would have ended in it. Next: prunesweep resume {where}",
         Exit.INTERRUPTED: f"Interrupted. Next: prunesweep resume {where}",
     }.get(outcome, f"Some trials could not be run: please report this, with the lines above. Results: {store.location}")
-    out.print(f"{file.sweep.name}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"{_name(file, options)}: {done}. {next_step}", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(int(outcome))
+
+
+def _name(file: Any, options: Any) -> str:
+    return f"{file.sweep.name}, shard {options.shard}" if options.shard else str(file.sweep.name)

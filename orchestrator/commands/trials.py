@@ -27,8 +27,8 @@ def trial(
     data_root: DataRoot = None,
 ) -> None:
     """Show one trial, or run it again here without Ray."""
+    from orchestrator.exit_codes import Exit
     from orchestrator.inspect_trial import debug_trial, find_stored, find_trial, show_trial
-    from orchestrator.run import Exit
     from orchestrator.saved_sweeps import load_saved_sweep
 
     if weights is not None and (weights.suffix != ".safetensors" or not weights.absolute().parent.is_dir()):
@@ -64,7 +64,7 @@ def audit(
     """Run a random sample of trials again on the reference path and say what differs: exit 1 if it is too much."""
     from orchestrator.audit import audit as run_again
     from orchestrator.audit import choose, findings_json, show_findings
-    from orchestrator.run import Exit
+    from orchestrator.exit_codes import Exit
     from orchestrator.saved_sweeps import load_saved_sweep
 
     store = existing_store(directory)

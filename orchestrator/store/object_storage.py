@@ -49,12 +49,8 @@ class StoreUnreachable(BadInput):
 
 def connect(address: str) -> tuple[pafs.FileSystem, str]:
     """The filesystem of an object store and the store's path in it. Raises BadInput for an address that is wrong."""
+    refuse_credentials(address)
     parts = urlsplit(address)
-    if "@" in parts.netloc and parts.netloc.split("@")[0] != "anonymous":
-        raise BadInput(
-            f"{parts.scheme}://...@{parts.netloc.rsplit('@', 1)[1]}{parts.path}: an address may not hold credentials, "
-            "which would be written into plans and messages: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
     if parts.scheme == "s3":
         return _connect_s3(address)
     try:
@@ -62,6 +58,16 @@ def connect(address: str) -> tuple[pafs.FileSystem, str]:
     except (ValueError, OSError) as error:
         raise BadInput(f"{address} is no address of a store: {error}; expected a folder, s3:// or gs://") from None
     return filesystem, path
+
+
+def refuse_credentials(address: str) -> None:
+    """Raise BadInput for an address that holds any."""
+    parts = urlsplit(address)
+    if "@" in parts.netloc and parts.netloc.split("@")[0] != "anonymous":
+        raise BadInput(
+            f"{parts.scheme}://...@{parts.netloc.rsplit('@', 1)[1]}{parts.path}: an address may not hold credentials, "
+            "which would be written into plans and messages: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
 
 
 def _connect_s3(address: str) -> tuple[pafs.FileSystem, str]:

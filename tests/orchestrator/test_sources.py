@@ -96,3 +96,15 @@ def test_a_users_folder_comes_last_on_the_path(tmp_path: Path, monkeypatch: pyte
     UserCode(tmp_path).make_importable()
     assert sys.path[-1] == str(tmp_path)
     assert sys.path.count(str(tmp_path)) == 1
+
+
+def test_a_module_that_imports_what_is_built_into_python_is_taken_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    write(tmp_path, mine="import time, sys\nclass A: pass\n")
+    assert UserCode(tmp_path).source_hash("mine:A")
+    write(tmp_path, time="")
+    with pytest.raises(BadInput, match="time.py has the name of an installed module"):
+        UserCode(tmp_path).source_hash("mine:A")
