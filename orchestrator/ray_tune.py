@@ -1,4 +1,4 @@
-"""Schedule cohorts on Ray Tune. The only file that imports Ray.
+"""Schedule cohorts on Ray Tune. Of all files only this and `ray_jobs.py` import Ray.
 
 A Tune trial is a cohort, not one of ours: measured on 2 cores, Tune starts 36 to 56 of its trials a second, slower the
 more there are, and keeps 70 kB of each in the driver; as cohorts of 50, the same driver passes 500 of ours a second.
