@@ -14,9 +14,9 @@ import polars as pl
 from analysis import networks
 from analysis.networks import IDENTITY, MODEL
 from analysis.palette import Palette
+from analysis.trial_key import trial_key
 
 ROW_PIXELS = 26
-TRIAL = ["store", "trial_id"]
 
 
 def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
@@ -39,21 +39,22 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
             results.filter(pl.col("collapsed_layers") > 0).select(*MODEL, "curve", "trial_id", "store").unique(),
             on=[*MODEL, "curve", "trial_id"],
         )
+        .select(*MODEL, "curve", "density", trial_key())
     )
     empty = pl.col("kept") == 0
     prunable = (
         layers.filter(pl.col("is_layer").fill_null(True))  # False: a bias, a scale
-        .select(*TRIAL, "layer", "position", "kept")
+        .select(trial_key(), "layer", "position", "kept")
         # the few trials first: everything after is done on their layers alone
-        .join(firsts.select(TRIAL).unique(), on=TRIAL, how="semi")
+        .join(firsts.select("trial").unique(), on="trial", how="semi")
         .with_columns(
-            depth=pl.col("position").rank("dense").over(TRIAL).cast(pl.Int64) - 1,
-            num_layers=pl.len().over(TRIAL).cast(pl.Int64),
-            num_empty_layers=empty.sum().over(TRIAL),
+            depth=pl.col("position").rank("dense").over("trial").cast(pl.Int64) - 1,
+            num_layers=pl.len().over("trial").cast(pl.Int64),
+            num_empty_layers=empty.sum().over("trial"),
         )
     )
     return (
-        firsts.join(prunable, on=TRIAL)
+        firsts.join(prunable, on="trial")
         .group_by(*MODEL, "curve", "depth", "layer", "num_layers")
         .agg(
             pl.len().cast(pl.Int64).alias("n"),

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from analysis.palette import Palette
-from analysis.trial_key import TRIAL
+from analysis.trial_key import trial_key
 
 ROW_PIXELS = 26
 _PANEL = ["dataset_label", "model_label"]
@@ -24,8 +24,10 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
     sparsest = completed.group_by(_PANEL).agg(pl.col("density").min())
     return (
         completed.join(sparsest, on=[*_PANEL, "density"])
-        .select(*_PANEL, "curve", "density", *TRIAL)
-        .join(layers, on=TRIAL, build_side="prefer_left")  # the few go into memory, the many pass by
+        .select(*_PANEL, "curve", "density", trial_key())
+        .join(
+            layers.with_columns(trial_key()), on="trial", build_side="prefer_left"
+        )  # the few go into memory, the many pass by
         .group_by(*_PANEL, "curve", "density", "position", "layer")
         .agg(
             pl.len().cast(pl.Int64).alias("n"),

@@ -15,10 +15,10 @@ import polars as pl
 from analysis.labels import PANEL, without_rounds
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
+from analysis.trial_key import TRIAL
 
 METHOD = [*PANEL, "method"]
 """What one diagram is of."""
-TRIAL = ["store", "trial_id"]
 ROW_PIXELS = 26
 MOST_TEXTS = 9
 """Where the grid has more columns, a cell has no room for its number: there it is in the tooltip alone."""

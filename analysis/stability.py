@@ -30,6 +30,11 @@ _CELL = [*PANEL, "curve", "density"]
 _EVENT = ["cell", "level"]
 
 
+def applies(results: pl.LazyFrame) -> pl.LazyFrame:
+    """Whether any trial was pruned while or after it was trained: one row, `applies`. Without, nothing need be read."""
+    return results.select(((pl.col("pre_epochs") > 0) | pl.col("pruner").is_in(DYNAMIC)).any().alias("applies"))
+
+
 def table(results: pl.LazyFrame, epochs: pl.LazyFrame, rounds: pl.LazyFrame) -> pl.LazyFrame:
     """Prunings of trained networks by curve, final density and level, the number of prunings that then lie behind.
 

@@ -27,8 +27,8 @@ accuracy.table(scan(sys.argv[1]).results).collect()
 """
 REPORT = """
 import sys
-from analysis.report.write import write_report
-write_report(sys.argv[1])
+from orchestrator.cli import run_command
+assert run_command(["report", sys.argv[1]]) == 0
 """
 _PEAK = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
 
@@ -54,6 +54,7 @@ def main() -> None:
         if not store.exists():
             start = time.perf_counter()
             write_store(store, given.trials)
+            (store / "sweeps").mkdir()  # the command wants a store that was run
             print(f"store written         {time.perf_counter() - start:6.1f} s", flush=True)
         size = sum(file.stat().st_size for file in store.rglob("*.parquet"))
         print(f"store of {given.trials:,} trials: {size / 1e6:,.0f} MB", flush=True)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from analysis import origins, reference
+from analysis import origins, reference, stability
 from analysis import select as selection
 from analysis.palette import Palette
 from analysis.report.section import Tables
-from analysis.report.sections import DERIVED, OF_ALL_TRIALS, TABLES, TABLES_OF_SEVERAL
+from analysis.report.sections import DERIVED, OF_ALL_TRIALS, OF_TRAINED, TABLES, TABLES_OF_SEVERAL
 from analysis.scan import scan, sweep_names
 from orchestrator.errors import BadInput
 
@@ -52,9 +52,12 @@ def collect(*locations: str | Path, published: pl.DataFrame | None = None, selec
         opened = origins.told_apart(opened)
     lazy = {**TABLES, **(TABLES_OF_SEVERAL if several else {})}
     chosen = selection.selected(opened, select)
+    special = dict.fromkeys(OF_ALL_TRIALS, opened)
+    if not stability.applies(opened.results).collect().item():
+        special |= dict.fromkeys(OF_TRAINED, replace(chosen, epochs=chosen.epochs.limit(0)))
     frames = [
         sweep_names(*locations),
-        *(table(opened if name in OF_ALL_TRIALS else chosen) for name, table in lazy.items()),
+        *(table(special.get(name, chosen)) for name, table in lazy.items()),
         selection.table(opened.results, select),
     ]
     if published is not None:

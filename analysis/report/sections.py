@@ -76,6 +76,9 @@ TABLES: Mapping[str, Table] = {
 TABLES_OF_SEVERAL: Mapping[str, Table] = {"stores": origins.table, "store_differences": origins.differences}
 """Those of several stores side by side."""
 
+OF_TRAINED = ("stability", "swings")
+"""Tables of prunings of trained networks: no epoch is read for them where there are none (`stability.applies`)."""
+
 OF_ALL_TRIALS = ("progress", "cost", "pace", "failures", "environment")
 """Tables of every trial of the grid also where settings are selected on validation; the others are of the selected."""
 

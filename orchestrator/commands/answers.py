@@ -28,8 +28,9 @@ def status(directory: StoreDir, as_json: AsJson = False) -> None:
         show_status(state, store, out)
 
 
-GIVE_BACK = "dirty_decay_ms:0,muzzy_decay_ms:0"
-"""To Polars' allocator: memory that is free is the system's at once. A tenth of the memory of a large report."""
+GIVE_BACK = "narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0"
+"""To Polars' allocator: memory that is free is soon the system's. A third of the memory of a large report; at
+once would cost as many seconds again."""
 
 
 def report(
