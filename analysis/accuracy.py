@@ -16,6 +16,7 @@ import polars.selectors as cs
 
 from analysis import bootstrap
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
@@ -161,7 +162,7 @@ def panel(
     )
     layers = [*_chance(shown, lowest), band, line, marks]
     # data belong to the whole, not to the layers, so that a filter put on the whole reaches them
-    data = alt.InlineData(values=shown.to_dicts())
+    data = inline(shown)
     return alt.LayerChart(data=data, layer=layers, width=width, height=320, title=title)
 
 

@@ -34,6 +34,8 @@ pruner: random
 sparsity: 0.5
 training: {epochs: 40}
 """
+FULL = ("--engine", "reference")
+"""The small network that pruning leaves does what the model's layers do, and sleeps no longer."""
 STEPS = 40 * 9
 """Of a trial: 1097 images in batches of 128."""
 
@@ -89,7 +91,7 @@ def test_tasks_cut_off_at_their_wall_time_go_on_until_every_trial_has_one_row(
     calls = tmp_path / "calls"
     (tmp_path / "own_models.py").write_text(OWN_MODELS)
     (tmp_path / "long.yaml").write_text(LONG)
-    submit = ("submit", "long.yaml", "--slurm", "--shards", "2", "--time", "0:01:00", "--", "--device", "cpu")
+    submit = ("submit", "long.yaml", "--slurm", "--shards", "2", "--time", "0:01:00", "--", "--device", "cpu", *FULL)
     assert "4711 submitted: 2 task(s)" in prunesweep(*submit).stdout
     assert "4711 is in the queue already" in prunesweep(*submit).stdout
     (tmp_path / "own_models.py").write_text("edited while the job is in the queue")
