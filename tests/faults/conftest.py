@@ -67,7 +67,8 @@ class Disturbed:
         for process in self._started:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            if process.stdout and not process.stdout.closed:
+                process.communicate()
 
     def run(self, *arguments: str, check: int = 0, timeout: float = 280, **variables: str) -> str:
         """The command to its end; its output."""

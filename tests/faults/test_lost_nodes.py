@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -36,6 +37,7 @@ class RayCluster:
         self.temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets' paths must be short
         self.nodes: list[subprocess.Popen[bytes]] = []
         self.port = 0
+        self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
 
     def start_head(self, cpus: int) -> None:
         self.port = free_port()
@@ -49,7 +51,8 @@ class RayCluster:
     def _start(self, options: list[str], cpus: int) -> None:
         command = [RAY, "start", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", HERE, *options]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.nodes.append(subprocess.Popen(command, start_new_session=True, **quiet))  # type: ignore[call-overload]
+        own = {**os.environ, **self.token}
+        self.nodes.append(subprocess.Popen(command, env=own, start_new_session=True, **quiet))  # type: ignore[call-overload]
         time.sleep(8)
         assert self.nodes[-1].poll() is None, "the node did not start"
 
@@ -79,7 +82,7 @@ def test_a_node_goes_without_a_word_and_another_comes(
     cluster.start_head(cpus=0)
     cluster.add_node(cpus=1)
     cluster.add_node(cpus=1)
-    process = disturbed.start("run", "sweep.yaml", "--address", cluster.address)
+    process = disturbed.start("run", "sweep.yaml", "--address", cluster.address, **cluster.token)
     disturbed.wait_for(5, process)
     cluster.kill(1)
     cluster.add_node(cpus=1)
@@ -92,7 +95,7 @@ def test_the_head_is_lost_and_the_sweep_submitted_again(
     cluster: RayCluster, disturbed: Disturbed, undisturbed: pl.DataFrame
 ) -> None:
     cluster.start_head(cpus=2)
-    process = disturbed.start("run", "sweep.yaml", "--address", cluster.address)
+    process = disturbed.start("run", "sweep.yaml", "--address", cluster.address, **cluster.token)
     disturbed.wait_for(5, process)
     cluster.kill(0)
     output, _ = process.communicate(timeout=200)
@@ -100,5 +103,5 @@ def test_the_head_is_lost_and_the_sweep_submitted_again(
     assert "Ray is gone" in output
     assert disturbed.num_committed >= 5
     cluster.start_head(cpus=2)
-    disturbed.run("run", "sweep.yaml", "--address", cluster.address)
+    disturbed.run("run", "sweep.yaml", "--address", cluster.address, **cluster.token)
     disturbed.assert_like(undisturbed, times=None)
