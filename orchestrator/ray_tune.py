@@ -46,6 +46,7 @@ from ray.tune.search import Searcher, SearchGenerator
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
 from orchestrator.errors import BadInput
+from orchestrator.exit_codes import Exit
 from training.snapshots import Wish
 
 OUR_ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +54,6 @@ OUR_ROOT = Path(__file__).resolve().parents[1]
 
 SECONDS_TO_STOP = 20.0
 """After a SIGTERM, for trials in flight to finish and commit."""
-EXIT_INTERRUPTED = 3
 
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 """What Tune would copy from our environment into its actors' and Ray into its logs, in plain text (Ray 2.60)."""
@@ -352,7 +352,7 @@ def _stopping_gently(display: ProgressDisplay, stop_file: Path) -> Iterator[None
 
     def leave() -> None:
         display.leaving()
-        os._exit(EXIT_INTERRUPTED)
+        os._exit(int(Exit.INTERRUPTED))
 
     give_up = threading.Timer(SECONDS_TO_STOP, leave)
     give_up.daemon = True
