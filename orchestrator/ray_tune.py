@@ -159,9 +159,11 @@ class CohortTrainable(Trainable):
                     self._cohort, node_id=node_id, is_node_alive=_is_node_alive, wish=self._wish
                 )
             progress = self._runner.step()
-        except Exception:
-            return {"done": True, "progress": asdict(Progress()), "error": traceback.format_exc()}
-        return {"done": progress.finished, "progress": asdict(progress), "error": ""}
+        except Exception as error:
+            place = error.errno if isinstance(error, OSError) else None
+            text = str(error) if place else traceback.format_exc()
+            return {"done": True, "progress": asdict(Progress()), "error": text, "errno": place}
+        return {"done": progress.finished, "progress": asdict(progress), "error": "", "errno": None}
 
     def _wish(self) -> Wish:
         """What the driver wants, where it runs on this machine: Ray passes nothing on to an actor at work."""
@@ -174,7 +176,8 @@ class CohortTrainable(Trainable):
 def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *, run_id: str) -> list[str]:
     """Run every cohort, each made when a slot is free; return the errors of those that did not get to their end.
 
-    What is committed is in the store, whatever happens here. Returns early, without error, when interrupted.
+    What is committed is in the store, whatever happens here. Returns early, without error, when interrupted. Raises
+    OSError where the system refused a worker what it asked for: the disk is full, say.
     """
     report = _Report(cohorts, display)
     with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
@@ -203,6 +206,8 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
             except RayIsGone:
                 display.leaving()
                 return report.errors
+        if report.refused is not None:
+            raise report.refused
         return report.errors + [str(error) for error in results.errors]
 
 
@@ -257,6 +262,7 @@ class _Report(Callback):
         self._looked_at = self._alive_at = time.monotonic()
         self._running: set[str] = set()
         self.errors: list[str] = []
+        self.refused: OSError | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks into a state it would restore from; ours is a screen, and nothing is restored."""
@@ -285,6 +291,8 @@ class _Report(Callback):
         self._display.advance(progress)
         if result["error"]:
             self.errors.append(result["error"])
+        if result["errno"]:
+            self.refused = OSError(result["errno"], result["error"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._running.discard(trial.trial_id)

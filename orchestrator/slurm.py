@@ -128,9 +128,7 @@ class ArrayJob:
             python=shlex.quote(sys.executable),
             words=shlex.join(["run", self.sweep_file, "--results", self.results, *self.run_options]),
             num_shards=self.num_shards,
-            retry='retry=; if [ "${SLURM_RESTART_COUNT:-0}" = 0 ]; then retry=--retry-failed; fi\n'
-            if retry_failed
-            else "",
+            retry=FIRST_TURN_RETRIES if retry_failed else "",
             retry_flag=" $retry" if retry_failed else "",
             bad_input=int(Exit.BAD_INPUT),
             ended="|".join(str(int(one)) for one in (Exit.DONE, Exit.SOME_FAILED, Exit.BAD_INPUT, Exit.OUR_FAULT)),

@@ -130,7 +130,7 @@ def test_a_file_that_is_none_is_refused_by_column(tmp_path, text, message):
 
 def test_the_file_that_the_guide_shows_is_read(tmp_path):
     guide = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
-    (shown,) = re.findall(r"```csv\n(.*?)```", guide, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", guide, re.DOTALL)
     rows = published(tmp_path, shown)
     assert rows.columns == ["dataset", "model", "pruner", "density", "accuracy"]
     assert rows["accuracy"].to_list() == pytest.approx([0.897, 0.895])

@@ -66,7 +66,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.xfail(reason="the cohort's error is shown as one of ours, exit code 4, not as a full disk", strict=True)
 def test_a_disk_that_fills_up_while_results_are_written(
     tmp_path: Path, small_disk: Path, undisturbed: pl.DataFrame
 ) -> None:
