@@ -64,8 +64,8 @@ class Trials:
     """The grids of all sweeps, each point once."""
     results: pl.LazyFrame
     """Points joined to their trials: configuration, `dataset_label`, `model_label`, `training_label`, `curve`, the
-    columns of `trials`, and `outcome`: "completed"; "diverged" (completed, but the final test loss or accuracy is
-    not a finite number); "failed"; "missing" (not in the store yet). Sorted by labels, density and seeds."""
+    columns of `trials`, and `outcome`: "completed"; "diverged" (trained, but the final test loss or accuracy is not a
+    finite number); "failed"; "missing" (not in the store yet). Sorted by labels, density and seeds."""
 
     asked: pl.LazyFrame
     """The part of `results` that points and labels make: a row for each trial and curve, sorted."""
@@ -246,5 +246,5 @@ def _answered(asked: pl.LazyFrame, trials: pl.LazyFrame, key: list[str], columns
 def _judged(results: pl.LazyFrame) -> pl.LazyFrame:
     status = pl.col("status").fill_null("missing")
     is_a_number = pl.col("final_test_loss").is_finite().fill_null(False) & ~pl.col("final_test_accuracy").is_nan()
-    diverged = (status == "completed") & ~is_a_number.fill_null(False)
+    diverged = (status == "completed") & (pl.col("epochs") > 0) & ~is_a_number.fill_null(False)
     return results.with_columns(status=status, outcome=pl.when(diverged).then(pl.lit("diverged")).otherwise(status))

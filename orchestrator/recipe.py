@@ -20,8 +20,8 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 class TrainingSpec(Strict):
     """How every pruned network is trained. Formulas and sources: docs/recipes.md."""
 
-    epochs: Axis[Annotated[int, Field(ge=1, le=1_000_000)]] = []
-    """Passes over the training set. Required, here or in a preset."""
+    epochs: Axis[Annotated[int, Field(ge=0, le=1_000_000)]] = []
+    """Passes over the training set; 0: networks are pruned and nothing more. Required, here or in a preset."""
     optimizer: Axis[Literal["sgd", "momentum", "adam", "adamw", "rmsprop"]] = ["momentum"]
     lr: Axis[Positive] | None = None
     """Learning rate after warm-up, before any drop. 0.1 for sgd and momentum, 0.001 for the others unless given."""
@@ -87,6 +87,8 @@ def contradiction(recipe: TrainingSpec, written: Set[str]) -> Contradiction | No
         if key in written and (reason := _unused(key, recipe)):
             return Contradiction(key=key, text=f"{key} is set but {reason}, or remove the key")
     longest, shortest = max(recipe.epochs), min(recipe.epochs)
+    if not longest:
+        return None  # nothing is trained: whatever else is said of training waits for epochs
     for drop in recipe.lr_drops:
         if drop >= longest:
             text = f"a drop after epoch {drop} of {longest} changes nothing: drop before the last epoch"

@@ -141,7 +141,7 @@ class TrainingConfig(Component):
     """How a pruned network is trained. Formulas and sources of every option: docs/recipes.md."""
 
     epochs: int
-    """Passes over the training set, at least 0."""
+    """Passes over the training set, at least 0: then a network is pruned, and neither trained nor measured on data."""
     optimizer: str = "momentum"
     """"sgd", "momentum", "adam", "adamw" or "rmsprop"."""
     lr: float = 0.1
@@ -183,6 +183,8 @@ class TrainingConfig(Component):
 
     def folded(self) -> TrainingConfig:
         """The configuration that stands for all that train alike: what is unused has its default (momentum is 0)."""
+        if not self.epochs:
+            return TrainingConfig(epochs=0)
         unused: dict[str, Any] = {
             name: 0.0 if name == "momentum" else field.default
             for name, field in self.__dataclass_fields__.items()

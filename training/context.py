@@ -22,6 +22,7 @@ from pruning.prune import Pruned
 from pruning.schedules import densities_by_round
 from pruning.scopes import NAMED_SCOPES
 from pruning.scoring import prune_at_once, score_network
+from pruning.table import reads_prune_set
 from pruning.unit_groups import UnitGroups, unit_groups
 from training.build import build_criterion, build_model, load_dataset
 from training.checkpoint import Shelf
@@ -171,8 +172,14 @@ class CohortContext:
             return {}
 
     def _prune_set(self, config: TrialConfig) -> PruneSet:
-        """Every pruner of one seed sees these same examples. Raises ValueError where there are not as many."""
+        """Every pruner of one seed sees these same examples. Raises ValueError where there are not as many.
+
+        One that looks at none is given a single blank image, for its shape.
+        """
         dataset = self.dataset(config.dataset)
+        if not reads_prune_set(config.pruner.name):
+            inputs = torch.zeros(1, *dataset.input_shape, device=self.device)
+            return PruneSet(inputs=inputs, targets=torch.zeros(1, dtype=torch.int64, device=self.device))
         num_examples = config.pruner.examples_per_class * dataset.num_classes
         if num_examples > len(dataset.train):
             raise ValueError(

@@ -25,6 +25,7 @@ from training.datasets.contract import Dataset
 from training.engines import trainee
 from training.levels import Stretch, round_schedule, stretches
 from training.loop import State, Training, steps_per_epoch
+from training.masking import removed_weights, zero_removed
 from training.moving_masks import MovingMasks
 from training.pruned import Pruning
 from training.pruning_step import described, prune_model
@@ -75,6 +76,9 @@ class Journey:
         """Train to the end of `stretch`, from its start or from where it was left."""
         if stretch.density is not None and stretch.stop_step == 0:
             return  # pruned as initialised
+        if self._config.training.epochs == 0:
+            zero_removed(removed_weights(self.model, self.masks))
+            return  # pruned and nothing more
         chosen = trainee(
             self.model, self.masks, self._dataset.input_shape, self._config, self._context.execution.engine
         )
@@ -93,8 +97,6 @@ class Journey:
         else:
             training.load(self._start)
         self._remember_rewind_point()
-        if stretch.density is None and self._config.training.epochs == 0:
-            self.epochs.append(training.untrained())
         for record in training.run(stretch.stop_step, self._after_step):
             self.epochs.append(record)
             if self._context.snapshots.is_due():
@@ -227,6 +229,8 @@ def _moving_masks(config: TrialConfig, num_steps: int) -> MovingMasks | None:
     criterion = build_criterion(config.pruner)
     if not is_dynamic(criterion):
         return None
+    if config.training.epochs == 0:
+        raise ValueError(f"pruner {config.pruner.name} removes weights while the network trains, and epochs is 0")
     plain = PrunerConfig(name=config.pruner.name)
     for part, default in ((config.pruner, plain), (config.levels, LevelsConfig())):
         for setting in IGNORED_DURING_TRAINING & vars(default).keys():

@@ -91,12 +91,6 @@ class Training:
                 self._start_epoch()
                 yield measured(self.model, self._dataset, level=self._level, epoch=epoch, lr=lr, train_loss=loss)
 
-    def untrained(self) -> EpochRecord:
-        """The record of the pruned network before its first step, as epoch 0."""
-        metrics = evaluate(self.model, self._dataset.train)
-        loss = metrics.loss if metrics else math.nan
-        return measured(self.model, self._dataset, level=self._level, epoch=0, lr=self._config.lr, train_loss=loss)
-
     def state(self) -> State:
         """Everything that the next step depends on, besides what this object was made from."""
         tensors = network_state(self.model) | optimizer_state(self._optimizer)
@@ -177,11 +171,9 @@ def train(
 ) -> Iterator[EpochRecord]:
     """Train `model` in place under `masks` by the whole recipe, with the reference engine.
 
-    One record an epoch, or one of epoch 0 without any.
+    One record an epoch.
     """
     training = Training(masked_dense(model, masks, config), dataset, config, order_seed)
-    if config.epochs == 0:
-        yield training.untrained()
     yield from training.run(config.epochs * training.steps_per_epoch)
 
 

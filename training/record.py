@@ -146,7 +146,7 @@ class TrialRecord:
     masks: list[MaskRecord] = field(default_factory=list)
     """Empty unless the sweep asks for masks."""
     epochs: list[EpochRecord] = field(default_factory=list)
-    """Every epoch of every level, in order; epoch 0 alone, untrained, where the training has no epochs."""
+    """Every epoch of every level, in order; none where nothing was trained."""
     is_connected: bool | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     """Seconds per phase: load, build, prune, train."""

@@ -126,7 +126,7 @@ EPOCHS = pa.schema(
     [
         *_KEY,
         ("level", pa.int64()),  # prunings that lie behind the epoch; the last level is what the trial reports
-        ("epoch", pa.int64()),  # of the recipe, 1 is the first; 0 alone where nothing was trained
+        ("epoch", pa.int64()),  # of the recipe, 1 is the first; no row where nothing was trained
         ("lr", pa.float64()),  # of the epoch's last step
         ("train_loss", pa.float64()),
         ("validation_loss", pa.float64()),

@@ -34,6 +34,8 @@ class DatasetEntry:
     Empty: nothing is read."""
     is_fetched: bool = False
     """Whether missing files are downloaded, by torchvision."""
+    has_images: bool = True
+    """Whether there is anything to train, measure or score on."""
 
 
 def _idx_files(folder: str, *digests: str) -> dict[str, str]:
@@ -163,5 +165,14 @@ DATASETS: dict[str, DatasetEntry] = {
         input_shape=None,
         num_classes=None,
         options=("shape", "num_classes", "num_train", "num_validation", "num_test"),
+    ),
+    "blank": DatasetEntry(
+        target="training.datasets.blank:load",
+        summary="no images, of any shape (3, 224, 224) and classes (1000): to prune by what looks at none, epochs 0",
+        source="none",
+        input_shape=None,
+        num_classes=None,
+        options=("shape", "num_classes"),
+        has_images=False,
     ),
 }
