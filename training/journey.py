@@ -77,6 +77,7 @@ class Journey:
         if stretch.density is not None and stretch.stop_step == 0:
             return  # pruned as initialised
         if self._config.training.epochs == 0:
+            self.engine = self._context.execution.engine
             zero_removed(removed_weights(self.model, self.masks))
             return  # pruned and nothing more
         chosen = trainee(

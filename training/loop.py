@@ -178,7 +178,9 @@ def train(
 
 
 def steps_per_epoch(dataset: Dataset, config: TrainingConfig) -> int:
-    """Steps that see every training image once."""
+    """Steps that see every training image once. Raises ValueError where epochs are asked for and there is no image."""
+    if config.epochs and not len(dataset.train):
+        raise ValueError("this data set has no images to train on: write epochs: 0 to prune and nothing more")
     return math.ceil(len(dataset.train) / config.batch_size)
 
 

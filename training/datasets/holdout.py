@@ -58,7 +58,7 @@ def hold_out(dataset: Dataset, validation: str) -> Dataset:
         return dataset
     pool = _together(dataset)
     count = held_out_count(validation, len(pool))
-    if count >= len(pool):
+    if count and count >= len(pool):
         raise ValueError(
             f"validation {validation}: there are {len(pool)} images to train and validate on: hold out fewer"
         )
