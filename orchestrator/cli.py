@@ -15,6 +15,7 @@ from orchestrator.commands.care import compact, doctor
 from orchestrator.commands.cluster import cancel, jobs, logs, submit
 from orchestrator.commands.consoles import err
 from orchestrator.commands.files import init, schema, show
+from orchestrator.commands.paper import reproduce
 from orchestrator.commands.running import plan, resume, run
 from orchestrator.commands.tables import export, query
 from orchestrator.commands.trials import audit, trial
@@ -47,7 +48,7 @@ UNWRITABLE = (
 
 COMMANDS = (
     *(plan, run, resume, status, report, query, export, trial, audit, compact, doctor),
-    *(submit, jobs, logs, cancel, init, show, schema),
+    *(reproduce, submit, jobs, logs, cancel, init, show, schema),
 )
 for command in COMMANDS:
     app.command(context_settings={"allow_extra_args": command is submit})(command)  # what follows -- is for run

@@ -113,6 +113,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Han et al. 2015",
         rescores=False,
         reads_network=False,
+        options=("power",),
     ),
     "lamp": PrunerEntry(
         target="pruning.criteria.lamp:Lamp",

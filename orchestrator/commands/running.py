@@ -171,7 +171,8 @@ def resume(
     _run(file, store, options)
 
 
-def _run(file: Any, store: Any, options: Any) -> None:
+def run_until_done(file: Any, store: Any, options: Any) -> tuple[Any, Any]:
+    """`orchestrator.run.run_sweep`, on the console: its outcome and what is left. Exits where it cannot go on."""
     from orchestrator.exit_codes import Exit
     from orchestrator.run import run_sweep
     from orchestrator.spending import BudgetSpent
@@ -179,13 +180,19 @@ def _run(file: Any, store: Any, options: Any) -> None:
 
     try:
         with naming_damaged_files(store):
-            outcome, left = run_sweep(file, store, options, err if options.print_json else out)
+            return run_sweep(file, store, options, err if options.print_json else out)
     except StoreUnreachable as error:  # it answered when the command began
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
     except BudgetSpent as spent:
         out.print(f"{_name(file, options)}: {spent}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
+
+
+def _run(file: Any, store: Any, options: Any) -> None:
+    from orchestrator.exit_codes import Exit
+
+    outcome, left = run_until_done(file, store, options)
     if options.print_json:
         counts = {"completed": left.num_completed, "failed": left.num_failed, "trials": left.num_trials}
         print_json_line({"event": "ended", "exit_code": int(outcome)} | counts)

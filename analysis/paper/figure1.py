@@ -1,0 +1,148 @@
+"""Figure 1: how far can each pruner compress VGG-16 on CIFAR-100 before a layer is empty, and what is left of accuracy?
+
+Collapse needs no training: a sweep of 0 epochs gives every critical exponent. Accuracy is drawn where a sweep trained.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from analysis import critical
+from analysis.networks import MODEL
+from analysis.palette import Palette
+from analysis.paper.published import published
+from analysis.paper.setting import CIFAR100_SHAPE, COLUMNS, Setting
+from analysis.paper.tables import Tables, exponent, rows_of
+from analysis.paper.verdict import Point, Rule
+from analysis.scan import Trials
+
+STEP = 0.25
+"""Of the published grid of compression exponents."""
+MANY_SEEDS = 10
+"""From here on the range of ours is taken for a pruner's spread."""
+WRONG_SIGN = "the published GraSP predates the fix of its sign"
+CIFAR100 = ("cifar100", "{}")
+LOOKS_AT_NOTHING = ("random", "magnitude", "synflow")
+ACCURACIES = ["best_test_accuracy", "final_test_accuracy"]
+
+
+def tables(store: Trials) -> Tables:
+    """`critical`: a network a row, its largest compression exponent without collapse; `accuracy`: a trial a row.
+
+    The accuracies are fractions, null where nothing was trained.
+    """
+    curves = store.results.select(*MODEL, "curve", "pruner", "ablation", *COLUMNS).unique()
+    networks = (
+        critical.networks(store.results)
+        .join(curves, on=[*MODEL, "curve"])
+        .filter(pl.col("critical_low").is_not_null())
+        .select(
+            "curve", "pruner", "ablation", seed="seed_init",
+            critical_exponent=pl.col("critical_low").log10().round(6) + 0.0,
+            is_beyond_grid="is_right_censored", **{name: name for name in COLUMNS},
+        )
+        .sort("curve", "seed")
+    )  # fmt: skip
+    trials = (
+        store.results.filter(pl.col("status") == "completed")
+        .select("curve", exponent().alias("compression_exponent"), "collapsed_layers", *ACCURACIES, seed="seed_init")
+        .sort("curve", "compression_exponent", "seed")
+    )
+    return {"critical": networks.collect(), "accuracy": trials.collect()}
+
+
+def points(found: Tables) -> list[Point]:
+    """The critical exponent of each pruner."""
+    theirs = published("figure1_critical.csv")
+    runs = {pruner: tuple(rows["critical_exponent"]) for (pruner,), rows in rows_of(theirs, ["pruner"]).items()}
+    ours = rows_of(found["critical"], ["curve"])
+    pruner_of = {curve: rows["pruner"][0] for (curve,), rows in ours.items()}
+    absent = [pruner for pruner in runs if pruner not in pruner_of.values()]
+    return [
+        Point(
+            figure="1",
+            point=curve,
+            measure="critical compression exponent",
+            rule=_rule(pruner, len(rows)),
+            ours=tuple(rows["critical_exponent"]),
+            theirs=runs.get(pruner, ()),
+            cause=_cause(pruner, rows),
+        )
+        for (curve,), rows in ours.items()
+        for pruner in [pruner_of[curve]]
+    ] + [
+        Point(
+            figure="1",
+            point=pruner,
+            measure="critical compression exponent",
+            rule=_rule(pruner, 0),
+            ours=(),
+            theirs=runs[pruner],
+        )
+        for pruner in absent
+    ]
+
+
+def _rule(pruner: str, num_seeds: int) -> Rule:
+    """Random scatters over a whole decade: judged by the spread of many seeds."""
+    if pruner == "random" and num_seeds >= MANY_SEEDS:
+        return Rule(kind="spread")
+    return Rule(kind="grid", tolerance=STEP)
+
+
+def _cause(pruner: str, rows: pl.DataFrame) -> str:
+    if pruner == "grasp" and rows["ablation"][0] == "none":
+        return WRONG_SIGN
+    alike = (CIFAR100, CIFAR100_SHAPE) if pruner in LOOKS_AT_NOTHING else (CIFAR100,)
+    return Setting(datasets=alike, model="vgg16_bn").cause(rows.row(0, named=True))
+
+
+def plot(found: Tables) -> alt.ConcatChart:
+    """Accuracy over compression, where there is any, above the critical exponents: ours as dots, published as rings."""
+    palette = Palette.of(found["critical"]["curve"])
+    trained = found["accuracy"].filter(pl.col("best_test_accuracy").is_not_null())
+    panels = [_critical_panel(found["critical"], palette)]
+    if not trained.is_empty():
+        panels.insert(0, _accuracy_panel(trained, palette))
+    return alt.concat(*panels, columns=1)
+
+
+def _axis(title: str | None = "compression exponent: log10 of weights / kept weights") -> alt.X:
+    return alt.X("exponent:Q", title=title, scale=alt.Scale(domain=[0, 6.1], nice=False), axis=alt.Axis(grid=False))
+
+
+def _accuracy_panel(trained: pl.DataFrame, palette: Palette) -> alt.LayerChart:
+    best = pl.col("best_test_accuracy")
+    cells = (
+        trained.group_by("curve", exponent="compression_exponent")
+        .agg(mean=best.mean(), low=best.min(), high=best.max())
+        .sort("curve", "exponent")
+    )
+    colour = alt.Color("curve:N", scale=palette.colour_scale(), title=None)
+    base = alt.Chart(alt.InlineData(values=cells.to_dicts())).encode(x=_axis(None), color=colour)
+    y = alt.Y("mean:Q", title="best test accuracy", axis=alt.Axis(format="%"))
+    band = base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
+    marks = base.mark_point(size=30, filled=True).encode(y=y, shape=alt.Shape("curve:N", scale=palette.shape_scale()))
+    return alt.LayerChart(layer=[band, base.mark_line().encode(y=y), marks], width=460, height=260)
+
+
+def _critical_panel(networks: pl.DataFrame, palette: Palette) -> alt.LayerChart:
+    seen = networks.group_by("curve", "pruner", exponent="critical_exponent").agg(count=pl.len()).sort("curve")
+    theirs = published("figure1_critical.csv").rename({"critical_exponent": "exponent"})
+    drawn = networks.select("curve", "pruner").unique().join(theirs, on="pruner").sort("curve", "exponent")
+    y = alt.Y("curve:N", title=None, scale=alt.Scale(domain=list(palette.curves)), axis=alt.Axis(grid=True))
+    ours = (
+        alt.Chart(alt.InlineData(values=seen.to_dicts()))
+        .mark_point(filled=True, opacity=0.8)
+        .encode(
+            x=_axis(), y=y, color=alt.Color("curve:N", scale=palette.colour_scale(), legend=None),
+            size=alt.Size("count:Q", title="networks", scale=alt.Scale(range=[40, 200])),
+        )
+    )  # fmt: skip
+    rings = (
+        alt.Chart(alt.InlineData(values=drawn.to_dicts()))
+        .mark_point(shape="diamond", size=170, strokeWidth=1.4, filled=False, color="#444444")
+        .encode(x=_axis(), y=y)
+    )
+    return alt.LayerChart(layer=[ours, rings], width=460, height=30 * max(1, len(palette.curves)))

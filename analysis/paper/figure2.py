@@ -1,0 +1,93 @@
+"""Figure 2: where does collapse begin? The fraction of each layer that is kept, over compressions.
+
+A panel a pruner, a line a compression, over the layers from input to output; a cross where a layer is empty.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from analysis import first_empty
+from analysis.paper.setting import COLUMNS
+from analysis.paper.tables import Tables, rows_of
+from analysis.paper.verdict import Point, Rule
+from analysis.scan import Trials
+from analysis.trial_key import TRIAL
+
+LOWEST = 1e-7
+"""Where the fraction's axis ends: an empty layer has no logarithm."""
+EMPTY = Rule(kind="law")
+
+
+def tables(store: Trials) -> Tables:
+    """`layers`: a layer of a pruned network a row, with `layer_density`; `first_empty`: `analysis.first_empty`."""
+    completed = store.results.filter((pl.col("status") == "completed") & (pl.col("density") < 1))
+    settings = completed.select(*TRIAL, "curve", "pruner", "density", seed="seed_init", **{one: one for one in COLUMNS})
+    layers = (
+        store.layers.filter(pl.col("is_layer").fill_null(True))
+        .select(*TRIAL, "layer", "position", "num_weights", "kept")
+        .join(settings.unique(), on=TRIAL)
+        .with_columns(layer_density=pl.col("kept") / pl.col("num_weights"), compression_ratio=1 / pl.col("density"))
+        .drop(TRIAL)
+        .sort("curve", "compression_ratio", "seed", "position")
+    )
+    return {
+        "layers": layers.collect(),
+        "first_empty": first_empty.table(store.results, store.layers).filter(pl.col("num_empty") > 0).collect(),
+    }
+
+
+def points(found: Tables) -> list[Point]:
+    """SynFlow's empty layers at every compression that leaves a weight a layer: none. Layers of others have no number.
+
+    No collapse below maximal compression is what the paper proves of SynFlow with enough rounds, at any size.
+    """
+    rows = []
+    for (curve,), layers in rows_of(found["layers"], ["curve"]).items():
+        of_networks = layers.group_by("density", "seed").agg(
+            empty=(pl.col("kept") == 0).sum(), possible=pl.col("kept").sum() >= pl.len()
+        )
+        empty = of_networks.filter("possible")["empty"]
+        is_synflow = layers["pruner"][0] == "synflow"
+        rows.append(
+            Point(
+                figure="2",
+                point=f"{curve}, every compression",
+                measure="most empty layers",
+                rule=EMPTY,
+                ours=(float(empty.max()),) if len(empty) else (),  # type: ignore[arg-type]
+                theirs=(0.0,) if is_synflow else (),
+            )
+        )
+    return rows
+
+
+def plot(found: Tables) -> alt.ConcatChart:
+    """The seed with the lowest number: the figure shows one network."""
+    layers = found["layers"].filter(pl.col("seed") == pl.col("seed").min().over("curve"))
+    panels = [_panel(rows, curve) for (curve,), rows in rows_of(layers, ["curve"]).items()]
+    return alt.concat(*panels, columns=3)
+
+
+def _panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
+    shown = layers.select(
+        number=pl.col("position").rank("dense"),
+        kept=pl.max_horizontal("layer_density", pl.lit(LOWEST)),
+        is_empty=pl.col("kept") == 0,
+        compression=pl.col("compression_ratio").round(),
+    )
+    base = alt.Chart(alt.InlineData(values=shown.to_dicts())).encode(
+        x=alt.X("number:Q", title="layer, input to output", axis=alt.Axis(grid=False, tickMinStep=1)),
+        y=alt.Y(
+            "kept:Q",
+            title="fraction kept",
+            scale=alt.Scale(type="log", domain=[LOWEST, 1]),
+            axis=alt.Axis(format=".0e", grid=False, tickCount=4),
+        ),
+        color=alt.Color("compression:O", title="compression", scale=alt.Scale(scheme="viridis")),
+    )
+    crosses = base.transform_filter("datum.is_empty").mark_point(shape="cross", angle=45, size=60, filled=True)
+    return alt.LayerChart(
+        layer=[base.mark_line(strokeWidth=1.4, clip=True), crosses], width=230, height=210, title=title
+    )

@@ -1,0 +1,103 @@
+"""Figure 6: top-1 accuracy over compression, four models on three data sets, five pruners.
+
+A panel a model and data set, a line a pruner with its range over seeds; published means of CIFAR-10 as thin dashed lines.
+"""
+
+from __future__ import annotations
+
+import altair as alt
+import polars as pl
+
+from analysis.palette import Palette
+from analysis.paper.figure1 import WRONG_SIGN
+from analysis.paper.published import published
+from analysis.paper.setting import COLUMNS, Setting
+from analysis.paper.tables import Tables, exponent, rows_of
+from analysis.paper.verdict import Point, Rule
+from analysis.scan import Trials
+
+CELL = ["dataset", "model", "pruner", "compression_exponent"]
+EPOCHS = 160
+NOT_WIDE = "the published network of that name is a ResNet-18"
+HALF_A_DIGIT = 0.005
+"""Of a published percentage with two digits after the point."""
+
+
+def tables(store: Trials) -> Tables:
+    """`accuracy`: a trained trial a row, accuracies in per cent."""
+    trained = store.results.filter((pl.col("outcome") == "completed") & (pl.col("epochs") > 0))
+    percents = {name: 100 * pl.col(f"{name}_test_accuracy") for name in ("final", "best")}
+    rows = trained.select(
+        "pruner", exponent().alias("compression_exponent"), "collapsed_layers", *COLUMNS, seed="seed_init", **percents
+    )
+    return {"accuracy": rows.sort(*CELL, "seed").collect()}
+
+
+def points(found: Tables) -> list[Point]:
+    """Accuracy after the last epoch, cell by cell: ours, and those published that we have none of."""
+    theirs = rows_of(published("figure6_cifar10.parquet"), CELL)
+    ours = rows_of(found["accuracy"], CELL)
+    return [
+        Point(
+            figure="6",
+            point=f"{model} on {dataset}, {pruner}, compression exponent {power:g}",
+            measure="top-1 accuracy after the last epoch (%)",
+            rule=Rule(kind="mean", tolerance=HALF_A_DIGIT),
+            ours=tuple(ours[key]["final"]) if key in ours else (),
+            theirs=tuple(theirs[key]["top1_accuracy"]) if key in theirs else (),
+            cause=_cause(model, pruner, ours.get(key)),
+        )
+        for key in sorted({*ours, *theirs})
+        for dataset, model, pruner, power in [key]
+    ]
+
+
+def _cause(model: str, pruner: str, rows: pl.DataFrame | None) -> str:
+    if pruner == "grasp":
+        return WRONG_SIGN
+    if model == "wide_resnet18":
+        return NOT_WIDE
+    if rows is None:
+        return ""
+    row = rows.row(0, named=True)
+    return Setting(datasets=((row["dataset"], "{}"),), model=row["model"], epochs=EPOCHS).cause(row)
+
+
+def plot(found: Tables) -> alt.ConcatChart:
+    """Models side by side, data sets below each other."""
+    palette = Palette.of(found["accuracy"]["pruner"])
+    panels = [
+        _panel(rows, str(dataset), str(model), palette)
+        for (dataset, model), rows in rows_of(found["accuracy"], ["dataset", "model"]).items()
+    ]
+    return alt.concat(*panels, columns=max(1, found["accuracy"]["model"].n_unique()))
+
+
+def _panel(rows: pl.DataFrame, dataset: str, model: str, palette: Palette) -> alt.LayerChart:
+    final, top1 = pl.col("final"), pl.col("top1_accuracy")
+    ours = (
+        rows.group_by("pruner", "compression_exponent")
+        .agg(mean=final.mean(), low=final.min(), high=final.max())
+        .sort("pruner", "compression_exponent")
+    )
+    theirs = (
+        published("figure6_cifar10.parquet")
+        .filter((pl.col("dataset") == dataset) & (pl.col("model") == model))
+        .group_by("pruner", "compression_exponent")
+        .agg(mean=top1.mean())
+        .sort("pruner", "compression_exponent")
+    )
+    encoding = {
+        "x": alt.X("compression_exponent:Q", title="compression exponent", axis=alt.Axis(grid=False)),
+        "color": alt.Color("pruner:N", scale=palette.colour_scale(), title=None),
+    }
+    y = alt.Y("mean:Q", title="top-1 accuracy, last epoch (%)", scale=alt.Scale(domain=[0, 100]))
+    base = alt.Chart(alt.InlineData(values=ours.to_dicts())).encode(**encoding)
+    dashed = alt.Chart(alt.InlineData(values=theirs.to_dicts())).mark_line(strokeDash=[3, 3], strokeWidth=1)
+    layers = [
+        base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q"),
+        base.mark_line(strokeWidth=1.8).encode(y=y),
+        base.mark_point(filled=True, size=28, opacity=1).encode(y=y),
+        dashed.encode(**encoding, y=y),
+    ]
+    return alt.LayerChart(layer=layers, width=260, height=210, title=f"{model} on {dataset}")

@@ -1,0 +1,132 @@
+"""The command that runs a figure of the SynFlow paper again and says where it agrees."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.commands.arguments import (
+    CORES,
+    Address,
+    Changed,
+    DataRoot,
+    Device,
+    GpusPerTrial,
+    ResultsDir,
+    RetryFailed,
+    Slots,
+)
+from orchestrator.commands.consoles import out
+from orchestrator.commands.running import run_until_done
+from orchestrator.commands.stores import data_root_of, store_of
+from orchestrator.errors import BadInput
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from orchestrator.sweepfile import SweepFile
+
+MOST_ROWS = 60
+"""Of an agreement table that are printed; the file has all of them."""
+
+
+def reproduce(
+    figure: Annotated[str, typer.Argument(metavar="FIGURE", help="1, 2, 3, 4, 5a, 5b, 6 or 7.")],
+    scale: Annotated[
+        str, typer.Option(help="full (as published), gpu-hour, cpu-hours or cpu-minutes: docs/reproduction.md.")
+    ] = "cpu-minutes",
+    results: ResultsDir = None,
+    slots: Slots = CORES,
+    address: Address = "local",
+    device: Device = "auto",
+    gpus_per_trial: GpusPerTrial = None,
+    data_root: DataRoot = None,
+    retry_failed: RetryFailed = False,
+    changed: Changed = False,
+) -> None:
+    """Run a figure of the SynFlow paper, draw it, and say point by point whether it agrees."""
+    from analysis.paper.figures import write_figure
+    from orchestrator.choice import MISSING, MISSING_AND_FAILED
+    from orchestrator.exit_codes import Exit
+    from orchestrator.paper import default_results, parts, scaled_sweep
+    from orchestrator.run import RunOptions
+
+    names = parts(figure)
+    number = names[0].removeprefix("figure")
+    files = [file for file in (scaled_sweep(part, scale) for part in names) if file]
+    if not files:
+        raise BadInput(f"figure {number} has nothing at scale {scale}: its trials are trained; try --scale gpu-hour")
+    location = results or default_results(number, scale)
+    again = f"prunesweep reproduce {number} --scale {scale} --results {shlex.quote(location)}"
+    outcomes = []
+    for file in files:
+        root = data_root_of(data_root, file)
+        if absent := _absent_data(file, root):
+            out.print(f"{file.sweep.name} is left out: {absent}", markup=False, highlight=False, soft_wrap=True)
+            continue
+        options = RunOptions(
+            address=address,
+            slots=slots,
+            device=device,
+            gpus_per_trial=gpus_per_trial,
+            data_root=root,
+            choice=MISSING_AND_FAILED if retry_failed else MISSING,
+            allow_changes=changed,
+        )
+        outcome, left = run_until_done(file, store_of(location, file.sweep.name), options)
+        outcomes.append(outcome)
+        counts = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
+        out.print(f"{file.sweep.name}: {counts}", markup=False, highlight=False, soft_wrap=True)
+        if outcome not in (Exit.DONE, Exit.SOME_FAILED):
+            out.print(f"Interrupted. Next: {again}", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(int(outcome))
+    if not outcomes:
+        raise BadInput(f"figure {number}: none of its data sets is there; --scale cpu-minutes needs none")
+    judged, paths = write_figure(number, location, scale=scale)
+    _show(judged)
+    for path in paths:
+        out.print(path, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(int(max(outcomes)))
+
+
+def _absent_data(file: SweepFile, root: str | None) -> str:
+    """Which data set of a sweep is neither there nor can be fetched; "" where all can be had."""
+    from training.datasets.root import HOW_TO_NAME_A_ROOT, data_root
+    from training.datasets.table import DATASETS
+
+    for name in (name for spec in file.sweep.dataset for name in spec.name):
+        entry = DATASETS.get(name)
+        if entry and not entry.is_fetched and any(not (data_root(root) / one).exists() for one in entry.files):
+            return f"data set {name} is not in {data_root(root)}; name its folder by {HOW_TO_NAME_A_ROOT}"
+    return ""
+
+
+def _show(judged: pl.DataFrame) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=None, header_style="dim")
+    for name in ("point", "measure", "ours", "seeds", "theirs", "difference", "verdict"):
+        grid.add_column(name, justify="right" if name in ("ours", "seeds", "theirs", "difference") else "left")
+    for row in judged.head(MOST_ROWS).iter_rows(named=True):
+        verdict = row["verdict"] + (f": {row['cause']}" if row["cause"] else "")
+        cells = (row["point"], row["measure"], _range(row, "ours"), str(row["seeds"]), _range(row, "theirs"))
+        grid.add_row(*map(Text, (*cells, _number(row["difference"]), verdict)))
+    out.print(grid)
+    counts = judged["verdict"].value_counts().sort("verdict")
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.iter_rows())
+    more = f"; the first {MOST_ROWS} are shown" if judged.height > MOST_ROWS else ""
+    out.print(f"{judged.height} points: {said}{more}", highlight=False)
+
+
+def _range(row: dict[str, Any], side: str) -> str:
+    """A mean, with the range of its values where they differ."""
+    low, high = row[f"{side}_low"], row[f"{side}_high"]
+    mean = _number(row[side])
+    return mean if low == high else f"{mean} ({_number(low)} to {_number(high)})"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
