@@ -206,6 +206,7 @@ PRUNERS: dict[str, PrunerEntry] = {
         source="Frankle and Carbin 2019; Frankle et al. 2020",
         rescores=False,
         reads_network=False,
+        options=("power",),
         trains_first=True,
     ),
 }

@@ -39,7 +39,7 @@ def tables(store: Trials) -> Tables:
         .filter(pl.col("critical_low").is_not_null())
         .select(
             "curve", "pruner", "ablation", seed="seed_init",
-            critical_exponent=pl.col("critical_low").log10().round(6) + 0.0,
+            critical_exponent=pl.col("critical_low").log10().round(6),
             is_beyond_grid="is_right_censored", **{name: name for name in COLUMNS},
         )
         .sort("curve", "seed")

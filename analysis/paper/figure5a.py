@@ -27,7 +27,7 @@ def tables(store: Trials) -> Tables:
     trials = store.results.filter((pl.col("status") == "completed") & (pl.col("density") < 1))
     curves = store.results.select(*MODEL, "curve", *METHOD, *COLUMNS).unique()
     networks = critical.networks(store.results).join(curves, on=[*MODEL, "curve"])
-    reached = pl.col("critical_low").log10().round(6) + 0.0
+    reached = pl.col("critical_low").log10().round(6)
     return {
         "accuracy": trials.select(
             *METHOD, exponent().alias("compression_exponent"), "best_test_accuracy", "final_test_accuracy",

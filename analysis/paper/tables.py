@@ -13,7 +13,7 @@ Tables = dict[str, pl.DataFrame]
 
 def exponent() -> pl.Expr:
     """The compression exponent of `density` to six digits: a grid's literals again."""
-    return (-pl.col("density").log10()).round(6) + 0.0
+    return pl.col("density").log10().abs().round(6)
 
 
 def rows_of(rows: pl.DataFrame, keys: Sequence[str]) -> dict[tuple[Any, ...], pl.DataFrame]:

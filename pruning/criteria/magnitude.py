@@ -17,6 +17,8 @@ class Magnitude:
     makes conserved (figure 5b of the SynFlow paper).
     """
 
+    power: float = 1
+
     def __init__(self, power: float = 1) -> None:
         if not power > 0:
             raise ValueError(f"magnitude's power {power}: expected a positive number (1: absolute values)")

@@ -33,6 +33,7 @@ SIZES = {
     "tiny-imagenet": ((100000, 0, 10000), (3, 64, 64), 200),
     "imagenet": ((1281167, 0, 50000), (3, 224, 224), 1000),
     "synthetic": ((1000, 0, 500), (3, 32, 32), 10),
+    "blank": ((0, 0, 0), (3, 224, 224), 1000),
 }
 READ = [name for name in DATASETS if DATASETS[name].files]
 IN_TRAIN_AND_TEST = {"cifar100": 10}
@@ -41,6 +42,7 @@ ROUNDED = 0.02
 """Means and deviations are published to three digits."""
 
 every = pytest.mark.parametrize("name", DATASETS)
+every_with_images = pytest.mark.parametrize("name", [name for name in DATASETS if DATASETS[name].has_images])
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def test_sizes_shapes_and_types_are_as_the_table_says(name: str, root_of: Root) 
         assert not size or set(seen) == set(range(num_classes))
 
 
-@every
+@every_with_images
 def test_no_image_is_in_two_splits(name: str, root_of: Root) -> None:
     own = name in ("digits", "synthetic")
     option = {"num_validation": 40} if name == "synthetic" else {}
@@ -112,7 +114,7 @@ def test_no_image_is_in_two_splits(name: str, root_of: Root) -> None:
     assert len(train & test) == IN_TRAIN_AND_TEST.get(name, 0)
 
 
-@every
+@every_with_images
 def test_training_images_have_mean_zero_and_deviation_one(name: str, root_of: Root) -> None:
     if name in WRITERS:
         pytest.skip(f"{name}'s stand-in is noise: only the published images have its mean")
@@ -156,7 +158,7 @@ def test_a_copy_on_a_device_is_the_same_data(name: str, root_of: Root) -> None:
                 assert torch.equal(kept[1], again[1])
 
 
-@every
+@every_with_images
 def test_batches_are_the_images_named_in_the_order_named(name: str, root_of: Root) -> None:
     train = load(name, root_of(name)).train
     images, labels = all_of(train)
@@ -167,7 +169,7 @@ def test_batches_are_the_images_named_in_the_order_named(name: str, root_of: Roo
     assert torch.equal(torch.cat([batch[1] for batch in batches]), labels[order])
 
 
-@every
+@every_with_images
 def test_augmentation_depends_on_the_seed_and_the_image_alone(name: str, root_of: Root) -> None:
     train = load(name, root_of(name)).train
     order = torch.arange(100)
