@@ -74,7 +74,7 @@ def scales() -> list[str]:
 
 
 def scaled_sweep(part: str, scale: str) -> SweepFile | None:
-    """A sweep file of the paper at a scale; None where the scale leaves it out. Raises BadInput for an unknown scale."""
+    """A sweep file of the paper at a scale, None where that leaves it out. Raises BadInput for an unknown scale."""
     if scale not in scales():
         raise BadInput(f"--scale {scale}: {did_you_mean(scale, scales())}")
     document = _document(f"{part}.yaml")
@@ -98,14 +98,19 @@ def _files() -> list[str]:
 
 @cache
 def _scales() -> dict[str, dict[str, Scale | None]]:
+    return {
+        scale: {part: _scale(keys, f"{scale}.{part}") for part, keys in of_parts.items()}
+        for scale, of_parts in _document(SCALES_FILE).items()
+    }
+
+
+def _scale(keys: Any, where: str) -> Scale | None:
     try:
-        return {
-            scale: {part: None if keys is None else Scale.model_validate(keys) for part, keys in of_parts.items()}
-            for scale, of_parts in _document(SCALES_FILE).items()
-        }
+        return None if keys is None else Scale.model_validate(keys)
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadInput(f"{SCALES_FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        at = ".".join(map(str, (where, *first["loc"])))
+        raise BadInput(f"{SCALES_FILE}: {at}: {first['msg']}") from None
 
 
 def _document(name: str) -> dict[str, Any]:
@@ -115,7 +120,7 @@ def _document(name: str) -> dict[str, Any]:
 
 def _text(document: dict[str, Any]) -> str:
     text = io.StringIO()
-    yaml = YAML(typ="safe", pure=True)
+    yaml: Any = YAML(typ="safe", pure=True)  # its types know the defaults alone
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False
     yaml.width = 120

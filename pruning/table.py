@@ -259,7 +259,6 @@ rounds, scope nor ablation."""
 ALL_PRUNERS = PRUNERS | DYNAMIC_PRUNERS | SMALLER_NETWORKS
 
 
-
 def reads_prune_set(name: str) -> bool:
     """Whether a pruner may look at examples: a user's own may."""
     entry = ALL_PRUNERS.get(name, CUSTOM)

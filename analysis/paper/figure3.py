@@ -1,7 +1,7 @@
 """Figure 3: is the score into a hidden unit the score out of it?
 
-The paper draws a dot a unit, in against out. A store keeps the largest relative difference over the units of each layer,
-which is drawn here: a panel a pruner, a bar a layer. On the paper's diagonal all bars would have no height.
+The paper draws a dot a unit, in against out. A store keeps the largest relative difference over the units of each
+layer, which is drawn here: a panel a pruner, a dot a layer. The paper's diagonal is a difference of 0.
 """
 
 from __future__ import annotations

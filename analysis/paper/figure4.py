@@ -1,7 +1,7 @@
 """Figure 4: is a layer's mean score inversely proportional to its size?
 
-A panel a pruner, a dot a layer: mean score against 1 / weights, both logarithmic. Where every layer's total is the same,
-the dots lie on a line of slope 1.
+A panel a pruner, a dot a layer: mean score against 1 / weights, both logarithmic. Where every layer's total is the
+same, the dots lie on a line of slope 1.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Figure 5a: does iterative magnitude pruning need its iterations to avoid collapse?
 
-Top-1 accuracy over compression, a line a number of trainings and prunings. Two panels: the weights never rewound, as the
-published data were made, and rewound, as the method says.
+Top-1 accuracy over compression, a line a number of trainings and prunings. Two panels: the weights never rewound, as
+the published data were made, and rewound, as the method says.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def tables(store: Trials) -> Tables:
 
 
 def points(found: Tables) -> list[Point]:
-    """The slope of log mean squared weight over log 1 / size, 1 where each layer's total is the same; none published."""
+    """The slope of log mean squared weight over log 1 / size: 1 where layers have one total. None was published."""
     return [
         Point(
             figure="5b",

@@ -1,9 +1,11 @@
 """Figure 6: top-1 accuracy over compression, four models on three data sets, five pruners.
 
-A panel a model and data set, a line a pruner with its range over seeds; published means of CIFAR-10 as thin dashed lines.
+A panel a model and data set, a line a pruner with its range over seeds; published means of CIFAR-10 dashed.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -87,7 +89,7 @@ def _panel(rows: pl.DataFrame, dataset: str, model: str, palette: Palette) -> al
         .agg(mean=top1.mean())
         .sort("pruner", "compression_exponent")
     )
-    encoding = {
+    encoding: dict[str, Any] = {
         "x": alt.X("compression_exponent:Q", title="compression exponent", axis=alt.Axis(grid=False)),
         "color": alt.Color("pruner:N", scale=palette.colour_scale(), title=None),
     }

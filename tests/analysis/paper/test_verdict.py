@@ -4,7 +4,15 @@ import math
 
 import pytest
 
-from analysis.paper.verdict import NOTHING_OF_OURS, NOTHING_OF_THEIRS, ONE_RUN, Point, Rule, agreement, predicted_distance
+from analysis.paper.verdict import (
+    NOTHING_OF_OURS,
+    NOTHING_OF_THEIRS,
+    ONE_RUN,
+    Point,
+    Rule,
+    agreement,
+    predicted_distance,
+)
 
 LAW, GRID, SPREAD, MEAN = (Rule(kind=kind, tolerance=size) for kind, size in
                            (("law", 1e-10), ("grid", 0.25), ("spread", 0.0), ("mean", 0.05)))  # fmt: skip
@@ -65,5 +73,21 @@ def test_the_table_has_both_sides_with_their_ranges():
     )
     assert rows.rows() == [
         ("7", "p", "m", 2.0, 1.0, 3.0, 2, 3.0, 2.5, 3.5, 2, -1.0, "differs", None, "cpu-minutes"),
-        ("7", "q", "m", None, None, None, 0, None, None, None, 0, None, "not comparable", NOTHING_OF_OURS, "cpu-minutes"),
+        (
+            "7",
+            "q",
+            "m",
+            None,
+            None,
+            None,
+            0,
+            None,
+            None,
+            None,
+            0,
+            None,
+            "not comparable",
+            NOTHING_OF_OURS,
+            "cpu-minutes",
+        ),
     ]
