@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,17 +14,18 @@ from tests.orchestrator.conftest import CommandLine
 
 def test_a_figure_is_interrupted_gone_on_with_and_judged(prunesweep: CommandLine, tmp_path: Path) -> None:
     arguments = ["reproduce", "3", "--scale", "cpu-minutes", "--results", "here", "--slots", "1"]
-    started = subprocess.Popen(
-        [sys.executable, "-u", "-m", "orchestrator", *arguments],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=dict(os.environ, PYTHONUNBUFFERED="1"),
-    )  # fmt: skip
-    assert started.stdout is not None
     said = ""
-    for line in started.stdout:
-        said += line
-        if "0/3 trials" in line:
-            started.send_signal(signal.SIGINT)
-    assert started.wait(250) == 3, said
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "orchestrator", *arguments], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as started:
+        assert started.stdout is not None
+        for line in started.stdout:
+            if (
+                "0/3 trials" in line and "0/3 trials" not in said
+            ):  # a second Ctrl-C would not wait for what is in flight
+                started.send_signal(signal.SIGINT)
+            said += line
+    assert started.returncode == 3, said
     assert "Interrupted. Next: prunesweep reproduce 3 --scale cpu-minutes --results here" in said
 
     result = prunesweep(*arguments)
