@@ -1,6 +1,6 @@
 """Kept weights per layer against the paper's published ones: VGG-16-bn with 100 classes, figure 1.
 
-    python -m benchmarks.figure1_layers REFERENCE.parquet [--seeds 5] [--exponents 1,2,3]
+    python -m benchmarks.figure1_layers [--seeds 5] [--exponents 1,2,3]
 
 The published run is one draw from the same law as ours, so it should fall into the interval that our seeds predict for
 one more of them: mean +- t * deviation * sqrt(1 + 1/seeds), 99 %, widened by one weight, in each layer. Random,
@@ -23,7 +23,6 @@ from pruning.density import canonical_density
 from pruning.masks import Masks
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext, build_network
-from training.datasets.contract import Dataset, Split
 from training.pruning_step import prune_model
 
 PRUNERS = {
@@ -32,18 +31,16 @@ PRUNERS = {
     "synflow": PrunerConfig(name="synflow", iterations=100, score_dtype="float64"),
 }
 CONFIDENCE = 0.99
-
-
-def cifar_shaped() -> Dataset:
-    """100 classes of 3x32x32 without content: these pruners read shapes only."""
-    split = Split(images=torch.zeros(1, 3, 32, 32), labels=torch.zeros(1, dtype=torch.int64))
-    return Dataset(train=split, validation=split, test=split, num_classes=100)
+CIFAR_SHAPED = DatasetConfig(name="blank", options='{"num_classes":100,"shape":[3,32,32]}')
+"""These pruners read shapes only."""
+PUBLISHED = Path(__file__).parents[1] / "analysis" / "paper" / "published" / "figure1_layers.parquet"
+"""Columns pruner, compression_exponent, layer, kept."""
 
 
 def kept_per_layer(pruner: str, density: Decimal, seed: int, context: CohortContext) -> list[int]:
     """Weights kept in each prunable layer, in order."""
     config = TrialConfig(
-        dataset=DatasetConfig(name="benchmarks.figure1_layers:cifar_shaped"),
+        dataset=CIFAR_SHAPED,
         model=ModelConfig(name="vgg16_bn"),
         pruner=PRUNERS[pruner],
         density=density,
@@ -54,10 +51,10 @@ def kept_per_layer(pruner: str, density: Decimal, seed: int, context: CohortCont
     return [int(mask.sum()) for mask in masks.values()]
 
 
-def published(reference: Path) -> dict[tuple[str, float], list[int]]:
+def published() -> dict[tuple[str, float], list[int]]:
     """Kept weights per layer by pruner and compression exponent."""
     kept: dict[tuple[str, float], dict[int, int]] = {}
-    for row in pq.read_table(reference).to_pylist():
+    for row in pq.read_table(PUBLISHED).to_pylist():
         kept.setdefault((row["pruner"], row["compression_exponent"]), {})[row["layer"]] = row["kept"]
     return {key: [layers[position] for position in sorted(layers)] for key, layers in kept.items()}
 
@@ -65,11 +62,10 @@ def published(reference: Path) -> dict[tuple[str, float], list[int]]:
 def main() -> None:
     """Print one line a pruner and exponent."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("reference", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--exponents", default="1,2,3")
     arguments = parser.parse_args()
-    theirs_by_point = published(arguments.reference)
+    theirs_by_point = published()
     context = CohortContext("cpu")
     quantile = special.stdtrit(arguments.seeds - 1, 0.5 + CONFIDENCE / 2)
     print(f"VGG-16-bn, 100 classes, {arguments.seeds} seeds, torch {torch.__version__}, one thread")

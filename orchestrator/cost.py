@@ -24,6 +24,7 @@ from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
 from orchestrator.store.rows import PART_COLUMNS, Row
 from orchestrator.trials import Trials
+from pruning.table import reads_prune_set
 from training.config import TrialConfig
 
 LEVELS: tuple[tuple[str, ...], ...] = (
@@ -40,6 +41,8 @@ PHASES = ("load_seconds", "build_seconds", "prune_seconds", "train_seconds")
 
 TRIAL_SECONDS = 0.02
 """Guess of what a trial takes besides arithmetic."""
+FLOW_EXAMPLES = 2
+"""What a round costs that looks at no example: one pass both ways, and as much again over the weights."""
 SHORTEST_SECONDS = 1e-6
 """So that ratios exist."""
 FLOPS = {"cpu": 3e10, "cuda": 5e12}
@@ -206,8 +209,9 @@ class CostModel:
         sizes = self._sizes.get(key, Sizes())
         between = row["pre_epochs"] if row["rewind"] != "none" else row["fine_tune_epochs"]
         epochs = row["epochs"] + (row["pre_epochs"] + (row["levels"] - 1) * between if row["pre_epochs"] else 0)
-        trained = 6 * sizes.num_train * epochs + 2 * sizes.num_test * max(1, epochs)
-        scored = 6 * row["iterations"] * row["levels"] * row["examples_per_class"] * sizes.num_classes
+        trained = (6 * sizes.num_train + 2 * sizes.num_test) * epochs
+        examples = row["examples_per_class"] * sizes.num_classes if reads_prune_set(row["pruner"]) else FLOW_EXAMPLES
+        scored = 6 * row["iterations"] * row["levels"] * examples
         return TRIAL_SECONDS + sizes.macs * (trained + scored) / FLOPS.get(self.device, FLOPS["cpu"])
 
 
