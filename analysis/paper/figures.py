@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,6 +13,7 @@ import polars as pl
 
 from analysis.paper.tables import Tables
 from analysis.paper.verdict import Point, agreement
+from analysis.paper.words import markdown
 from analysis.report.write import DRAWN
 from analysis.scan import scan
 from orchestrator.store.layout import Store
@@ -36,7 +38,7 @@ class Figure:
 
 
 def write_figure(number: str, location: str, *, scale: str) -> tuple[pl.DataFrame, list[str]]:
-    """Draw a figure from a store into it: PNG, SVG, its tables and the agreement as CSV and Parquet.
+    """Draw a figure from a store into it: PNG, SVG, its tables as CSV, the agreement as Parquet and Markdown too.
 
     Returns the agreement table and where everything went.
     """
@@ -48,16 +50,11 @@ def write_figure(number: str, location: str, *, scale: str) -> tuple[pl.DataFram
     paths = [_publish(place, draw(chart), "figures", f"{name}.{kind}") for kind, draw in DRAWN.items()]
     for table, rows in {**{f"{name}-{one}": rows for one, rows in found.items()}, f"{name}-agreement": judged}.items():
         paths.append(_publish(place, rows.write_csv().encode(), "tables", f"{table}.csv"))
-    place.publish_bytes(_parquet(judged), "tables", f"{name}-agreement.parquet")
+    content = io.BytesIO()
+    judged.write_parquet(content)
+    for kind, written in (("parquet", content.getvalue()), ("md", markdown(judged).encode())):
+        paths.append(_publish(place, written, "tables", f"{name}-agreement.{kind}"))
     return judged, paths
-
-
-def _parquet(rows: pl.DataFrame) -> bytes:
-    from io import BytesIO
-
-    content = BytesIO()
-    rows.write_parquet(content)
-    return content.getvalue()
 
 
 def _publish(place: Store, content: bytes, *parts: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -107,26 +107,15 @@ def _show(judged: pl.DataFrame) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from analysis.paper.words import HEADINGS, NUMBERS, in_words
+
     grid = Table(box=None, header_style="dim")
-    for name in ("point", "measure", "ours", "seeds", "theirs", "difference", "verdict"):
-        grid.add_column(name, justify="right" if name in ("ours", "seeds", "theirs", "difference") else "left")
-    for row in judged.head(MOST_ROWS).iter_rows(named=True):
-        verdict = row["verdict"] + (f": {row['cause']}" if row["cause"] else "")
-        cells = (row["point"], row["measure"], _range(row, "ours"), str(row["seeds"]), _range(row, "theirs"))
-        grid.add_row(*map(Text, (*cells, _number(row["difference"]), verdict)))
+    for name in HEADINGS:
+        grid.add_column(name, justify="right" if name in NUMBERS else "left")
+    for row in in_words(judged.head(MOST_ROWS)):
+        grid.add_row(*map(Text, row))
     out.print(grid)
     counts = judged["verdict"].value_counts().sort("verdict")
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.iter_rows())
     more = f"; the first {MOST_ROWS} are shown" if judged.height > MOST_ROWS else ""
     out.print(f"{judged.height} points: {said}{more}", highlight=False)
-
-
-def _range(row: dict[str, Any], side: str) -> str:
-    """A mean, with the range of its values where they differ."""
-    low, high = row[f"{side}_low"], row[f"{side}_high"]
-    mean = _number(row[side])
-    return mean if low == high else f"{mean} ({_number(low)} to {_number(high)})"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"

@@ -225,6 +225,7 @@ def test_a_figure_is_written_with_its_tables_beside_the_store(builder):
     judged, paths = write_figure("3", str(conserving(builder).stores[0]), scale="full")
     assert judged["scale"].unique().to_list() == ["full"]
     names = ["figures/figure3.png", "figures/figure3.svg", "tables/figure3-units.csv", "tables/figure3-agreement.csv"]
+    names += [f"tables/figure3-agreement.{kind}" for kind in ("parquet", "md")]
     assert paths == [str(builder.root / name) for name in names]
     assert (builder.root / names[0]).read_bytes().startswith(b"\x89PNG")
     again = pl.read_parquet(builder.root / "tables" / "figure3-agreement.parquet")
