@@ -124,7 +124,7 @@ def prune(
     for number, target in enumerate(densities, start=1):
         given = score(masks, number)
         ranked = masks if monotone else everything
-        scores = {name: given[name].masked_fill(~mask, 0.0) for name, mask in ranked.items()}
+        scores = {name: _zero_elsewhere(given[name], mask) for name, mask in ranked.items()}
         if layer_densities is None:
             kept = _keep_by_rank(scores, ranked, target, split)
         else:
@@ -134,7 +134,7 @@ def prune(
             num_weights=total,
             num_kept=count_kept(kept),
             layer_kept=[int(kept[name].sum()) for name in layers],
-            layer_scores=_sums(scores[name][masks[name]] for name in layers),
+            layer_scores=_sums(_selected(scores[name], masks[name]) for name in layers),
             score_cut=sum(_sums(scores[name][masks[name] & ~mask] for name, mask in kept.items())),
         )
         if scope == "global" and done.kept != kept_count(target, total):
@@ -164,6 +164,16 @@ def _keep_by_layer(scores: Scores, alive: Masks, density: Decimal, layer_densiti
         )
     num_alive = {name: int(mask.sum()) for name, mask in alive.items()}
     return keep_counts(scores, alive, layer_counts(layer_densities, shapes, num_alive, num_kept, density))
+
+
+def _zero_elsewhere(scores: Tensor, mask: Tensor) -> Tensor:
+    """The scores with zeros outside `mask`; not copied where that is everywhere, as in a first round: it may be GBs."""
+    return scores if mask.all() else scores.masked_fill(~mask, 0.0)
+
+
+def _selected(scores: Tensor, mask: Tensor) -> Tensor:
+    """`scores[mask]`, not copied where that is everything."""
+    return scores.flatten() if mask.all() else scores[mask]
 
 
 def _sums(tensors: Iterable[Tensor]) -> list[float]:
