@@ -9,6 +9,7 @@ import altair as alt
 import polars as pl
 
 from analysis import critical
+from analysis.inline_data import inline
 from analysis.networks import MODEL
 from analysis.palette import Palette
 from analysis.paper.published import published
@@ -120,7 +121,7 @@ def _accuracy_panel(trained: pl.DataFrame, palette: Palette) -> alt.LayerChart:
         .sort("curve", "exponent")
     )
     colour = alt.Color("curve:N", scale=palette.colour_scale(), title=None)
-    base = alt.Chart(alt.InlineData(values=cells.to_dicts())).encode(x=_axis(None), color=colour)
+    base = alt.Chart(inline(cells)).encode(x=_axis(None), color=colour)
     y = alt.Y("mean:Q", title="best test accuracy", axis=alt.Axis(format="%"))
     band = base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
     marks = base.mark_point(size=30, filled=True).encode(y=y, shape=alt.Shape("curve:N", scale=palette.shape_scale()))
@@ -133,7 +134,7 @@ def _critical_panel(networks: pl.DataFrame, palette: Palette) -> alt.LayerChart:
     drawn = networks.select("curve", "pruner").unique().join(theirs, on="pruner").sort("curve", "exponent")
     y = alt.Y("curve:N", title=None, scale=alt.Scale(domain=list(palette.curves)), axis=alt.Axis(grid=True))
     ours = (
-        alt.Chart(alt.InlineData(values=seen.to_dicts()))
+        alt.Chart(inline(seen))
         .mark_point(filled=True, opacity=0.8)
         .encode(
             x=_axis(), y=y, color=alt.Color("curve:N", scale=palette.colour_scale(), legend=None),
@@ -141,7 +142,7 @@ def _critical_panel(networks: pl.DataFrame, palette: Palette) -> alt.LayerChart:
         )
     )  # fmt: skip
     rings = (
-        alt.Chart(alt.InlineData(values=drawn.to_dicts()))
+        alt.Chart(inline(drawn))
         .mark_point(shape="diamond", size=170, strokeWidth=1.4, filled=False, color="#444444")
         .encode(x=_axis(), y=y)
     )

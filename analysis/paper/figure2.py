@@ -9,6 +9,7 @@ import altair as alt
 import polars as pl
 
 from analysis import first_empty
+from analysis.inline_data import inline
 from analysis.paper.setting import COLUMNS
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.verdict import Point, Rule
@@ -77,7 +78,7 @@ def _panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
         is_empty=pl.col("kept") == 0,
         compression=pl.col("compression_ratio").round(),
     )
-    base = alt.Chart(alt.InlineData(values=shown.to_dicts())).encode(
+    base = alt.Chart(inline(shown)).encode(
         x=alt.X("number:Q", title="layer, input to output", axis=alt.Axis(grid=False, tickMinStep=1)),
         y=alt.Y(
             "kept:Q",

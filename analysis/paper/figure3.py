@@ -9,6 +9,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
+from analysis.inline_data import inline
 from analysis.paper.setting import COLUMNS
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.verdict import Point, Rule
@@ -63,7 +64,7 @@ def _panel(units: pl.DataFrame, title: str) -> alt.Chart:
         number=pl.col("position").rank("dense"), error=pl.max_horizontal("unit_conservation_error", pl.lit(LOWEST))
     )
     return (
-        alt.Chart(alt.InlineData(values=shown.to_dicts()), title=title, width=230, height=180)
+        alt.Chart(inline(shown), title=title, width=230, height=180)
         .mark_point(filled=True, size=40)
         .encode(
             x=alt.X("number:Q", title="hidden layer, input to output", axis=alt.Axis(grid=False, tickMinStep=1)),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
+from analysis.inline_data import inline
 from analysis.paper.figure3 import CONSERVED, CONSERVES
 from analysis.paper.setting import COLUMNS
 from analysis.paper.tables import Tables, rows_of
@@ -70,6 +71,6 @@ def panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
     axis = alt.Axis(format=".0e", tickCount=4, grid=False)
     x = alt.X("inverse_size:Q", title="1 / weights of the layer", scale=alt.Scale(type="log"), axis=axis)
     y = alt.Y("mean_score:Q", title="mean score", scale=alt.Scale(type="log"), axis=axis)
-    dots = alt.Chart(alt.InlineData(values=shown.to_dicts())).mark_point(filled=True, size=44).encode(x=x, y=y)
-    slope = alt.Chart(alt.InlineData(values=line.to_dicts())).mark_line(strokeDash=[5, 4], color="#888888")
+    dots = alt.Chart(inline(shown)).mark_point(filled=True, size=44).encode(x=x, y=y)
+    slope = alt.Chart(inline(line)).mark_line(strokeDash=[5, 4], color="#888888")
     return alt.LayerChart(layer=[slope.encode(x=x, y=y), dots], width=230, height=210, title=title)

@@ -10,6 +10,7 @@ import altair as alt
 import polars as pl
 
 from analysis import critical
+from analysis.inline_data import inline
 from analysis.networks import MODEL
 from analysis.paper.setting import COLUMNS, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
@@ -66,7 +67,7 @@ def plot(found: Tables) -> alt.ConcatChart:
 
 
 def _panel(cells: pl.DataFrame, rewind: str) -> alt.LayerChart:
-    base = alt.Chart(alt.InlineData(values=cells.to_dicts())).encode(
+    base = alt.Chart(inline(cells)).encode(
         x=alt.X("compression_exponent:Q", title="compression exponent", axis=alt.Axis(grid=False)),
         y=alt.Y("mean:Q", title="best test accuracy", axis=alt.Axis(format="%")),
         color=alt.Color("levels:O", title="levels", scale=alt.Scale(scheme="viridis")),

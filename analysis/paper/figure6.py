@@ -10,6 +10,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from analysis.inline_data import inline
 from analysis.palette import Palette
 from analysis.paper.figure1 import WRONG_SIGN
 from analysis.paper.published import published
@@ -94,8 +95,8 @@ def _panel(rows: pl.DataFrame, dataset: str, model: str, palette: Palette) -> al
         "color": alt.Color("pruner:N", scale=palette.colour_scale(), title=None),
     }
     y = alt.Y("mean:Q", title="top-1 accuracy, last epoch (%)", scale=alt.Scale(domain=[0, 100]))
-    base = alt.Chart(alt.InlineData(values=ours.to_dicts())).encode(**encoding)
-    dashed = alt.Chart(alt.InlineData(values=theirs.to_dicts())).mark_line(strokeDash=[3, 3], strokeWidth=1)
+    base = alt.Chart(inline(ours)).encode(**encoding)
+    dashed = alt.Chart(inline(theirs)).mark_line(strokeDash=[3, 3], strokeWidth=1)
     layers = [
         base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q"),
         base.mark_line(strokeWidth=1.8).encode(y=y),

@@ -10,6 +10,7 @@ import altair as alt
 import polars as pl
 
 from analysis import diagnostics
+from analysis.inline_data import inline
 from analysis.paper.published import published
 from analysis.paper.setting import COLUMNS, IMAGENET_SHAPE, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
@@ -74,12 +75,12 @@ def _panel(shown: pl.DataFrame, schedule: str) -> alt.LayerChart:
     theirs = published("figure7.csv").filter(pl.col("schedule") == schedule)
     y = alt.Y("mean:Q", title="largest cut / R", scale=alt.Scale(type="log"), axis=alt.Axis(format=".2~r", grid=False))
     colour = alt.Color("compression_exponent:O", title="compression exponent", scale=alt.Scale(scheme="viridis"))
-    base = alt.Chart(alt.InlineData(values=shown.to_dicts())).encode(
+    base = alt.Chart(inline(shown)).encode(
         x=alt.X("iterations:Q", title="pruning rounds", axis=alt.Axis(grid=False)), color=colour
     )
     rule = alt.Chart(alt.InlineData(values=[{"one": 1}])).mark_rule(strokeDash=[6, 4]).encode(y="one:Q")
     diamonds = (
-        alt.Chart(alt.InlineData(values=theirs.to_dicts()))
+        alt.Chart(inline(theirs))
         .mark_point(shape="diamond", size=90, strokeWidth=1.6, color="black", filled=False)
         .encode(x="iterations:Q", y="largest_cut:Q")
     )
