@@ -12,7 +12,7 @@ from analysis import critical
 from analysis.inline_data import inline
 from analysis.networks import MODEL
 from analysis.palette import Palette
-from analysis.paper.published import published
+from analysis.paper.publication import published
 from analysis.paper.setting import CIFAR100_SHAPE, COLUMNS, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
 from analysis.paper.verdict import Point, Rule

@@ -13,7 +13,7 @@ import polars as pl
 from analysis.inline_data import inline
 from analysis.palette import Palette
 from analysis.paper.figure1 import WRONG_SIGN
-from analysis.paper.published import published
+from analysis.paper.publication import published
 from analysis.paper.setting import COLUMNS, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
 from analysis.paper.verdict import Point, Rule

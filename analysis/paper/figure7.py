@@ -11,7 +11,7 @@ import polars as pl
 
 from analysis import diagnostics
 from analysis.inline_data import inline
-from analysis.paper.published import published
+from analysis.paper.publication import published
 from analysis.paper.setting import COLUMNS, IMAGENET_SHAPE, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
 from analysis.paper.verdict import Point, Rule

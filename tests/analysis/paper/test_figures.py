@@ -6,7 +6,7 @@ import vl_convert
 
 from analysis.paper import figure1, figure2, figure3, figure4, figure5a, figure5b, figure6, figure7
 from analysis.paper.figures import FIGURES, Figure, write_figure
-from analysis.paper.published import published
+from analysis.paper.publication import published
 from analysis.report.section import VEGALITE
 from analysis.scan import scan
 
