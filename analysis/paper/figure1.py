@@ -31,13 +31,14 @@ ACCURACIES = ["best_test_accuracy", "final_test_accuracy"]
 def tables(store: Trials) -> Tables:
     """`critical`: a network a row, its largest compression exponent without collapse; `accuracy`: a trial a row.
 
+    A network of which a point is missing has no row: its collapse might lie there.
     The accuracies are fractions, null where nothing was trained.
     """
     curves = store.results.select(*MODEL, "curve", "pruner", "ablation", *COLUMNS).unique()
     networks = (
         critical.networks(store.results)
         .join(curves, on=[*MODEL, "curve"])
-        .filter(pl.col("critical_low").is_not_null())
+        .filter(pl.col("num_absent") == 0)
         .select(
             "curve", "pruner", "ablation", seed="seed_init",
             critical_exponent=pl.col("critical_low").log10().round(6),

@@ -24,7 +24,7 @@ METHOD = ["rewind", "levels"]
 
 
 def tables(store: Trials) -> Tables:
-    """`accuracy`: a trial a row; `critical`: the critical exponent of each network."""
+    """`accuracy`: a trial a row; `critical`: the critical exponent of each network of which no point is missing."""
     trials = store.results.filter((pl.col("status") == "completed") & (pl.col("density") < 1))
     curves = store.results.select(*MODEL, "curve", *METHOD, *COLUMNS).unique()
     networks = critical.networks(store.results).join(curves, on=[*MODEL, "curve"])
@@ -34,7 +34,7 @@ def tables(store: Trials) -> Tables:
             *METHOD, exponent().alias("compression_exponent"), "best_test_accuracy", "final_test_accuracy",
             "collapsed_layers", *COLUMNS, seed="seed_init",
         ).sort(*METHOD, "compression_exponent", "seed").collect(),
-        "critical": networks.filter(pl.col("critical_low").is_not_null())
+        "critical": networks.filter(pl.col("num_absent") == 0)
         .select(*METHOD, *COLUMNS, seed="seed_init", critical_exponent=reached).sort(*METHOD, "seed").collect(),
     }  # fmt: skip
 

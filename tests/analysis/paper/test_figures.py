@@ -56,6 +56,13 @@ def test_figure_1_compares_critical_exponents_by_pruner(builder):
     drawn(figure1, found)
 
 
+def test_a_network_of_which_a_point_is_missing_has_no_critical_exponent_yet(builder):
+    collapse(builder, "magnitude", 3.0)
+    builder.point("later", **CIFAR100, pruner="magnitude", density=0.5, epochs=0)
+    found = figure1.tables(scan(builder.write()))
+    assert verdicts(figure1, found)["magnitude"] == ("not comparable", "no result here yet")
+
+
 def test_figure_1_says_what_is_missing_and_draws_accuracy_where_there_is_any(builder):
     for exponent, accuracy in ((1, 0.7), (2, 0.6)):
         point = CIFAR100 | {"pruner": "magnitude", "density": 10.0**-exponent, "epochs": 160}
