@@ -76,7 +76,7 @@ def _panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
         number=pl.col("position").rank("dense"),
         kept=pl.max_horizontal("layer_density", pl.lit(LOWEST)),
         is_empty=pl.col("kept") == 0,
-        compression=pl.col("compression_ratio").round(),
+        compression=pl.col("compression_ratio").round().cast(pl.Int64),
     )
     base = alt.Chart(inline(shown)).encode(
         x=alt.X("number:Q", title="layer, input to output", axis=alt.Axis(grid=False, tickMinStep=1)),
