@@ -62,8 +62,8 @@ class Trials:
     """The grids of all sweeps, each point once."""
     results: pl.LazyFrame
     """Points joined to their trials: configuration, `dataset_label`, `model_label`, `training_label`, `curve`, the
-    columns of `trials`, and `outcome`: "completed"; "diverged" (trained, but the final test loss or accuracy is not a
-    finite number); "failed"; "missing" (not in the store yet). Sorted by labels, density and seeds."""
+    columns of `trials`, and `outcome`: "completed"; "pruned" (and not trained: there is no accuracy); "diverged"
+    (the final test loss or accuracy is not a finite number); "failed"; "missing" (not in the store yet). Sorted by labels, density and seeds."""
 
     asked: pl.LazyFrame
     """The part of `results` that points and labels make: a row for each trial and curve, sorted."""
@@ -254,5 +254,12 @@ def _places(asked: pl.DataFrame, trials: pl.DataFrame) -> pl.Series:
 def _judged(results: pl.LazyFrame) -> pl.LazyFrame:
     status = pl.col("status").fill_null("missing")
     is_a_number = pl.col("final_test_loss").is_finite().fill_null(False) & ~pl.col("final_test_accuracy").is_nan()
-    diverged = (status == "completed") & (pl.col("epochs") > 0) & ~is_a_number.fill_null(False)
-    return results.with_columns(status=status, outcome=pl.when(diverged).then(pl.lit("diverged")).otherwise(status))
+    completed = status == "completed"
+    outcome = (
+        pl.when(completed & (pl.col("epochs") == 0))
+        .then(pl.lit("pruned"))
+        .when(completed & ~is_a_number.fill_null(False))
+        .then(pl.lit("diverged"))
+        .otherwise(status)
+    )
+    return results.with_columns(status=status, outcome=outcome)

@@ -28,7 +28,7 @@ HALF_A_DIGIT = 0.005
 
 def tables(store: Trials) -> Tables:
     """`accuracy`: a trained trial a row, accuracies in per cent."""
-    trained = store.results.filter((pl.col("outcome") == "completed") & (pl.col("epochs") > 0))
+    trained = store.results.filter(pl.col("outcome") == "completed")
     percents = {name: 100 * pl.col(f"{name}_test_accuracy") for name in ("final", "best")}
     rows = trained.select(
         "pruner", exponent().alias("compression_exponent"), "collapsed_layers", *COLUMNS, seed="seed_init", **percents

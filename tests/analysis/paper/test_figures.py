@@ -4,10 +4,13 @@ import polars as pl
 import pytest
 import vl_convert
 
+from analysis import accuracy
+from analysis import collapse as collapsed
 from analysis.paper import figure1, figure2, figure3, figure4, figure5a, figure5b, figure6, figure7
 from analysis.paper.figures import FIGURES, Figure, write_figure
 from analysis.paper.publication import published
 from analysis.report.section import VEGALITE
+from analysis.report.write import write_report
 from analysis.scan import scan
 
 IMAGENET = {"dataset": "blank", "dataset_options": '{"num_classes":1000,"shape":[3,224,224]}', "model": "vgg19"}
@@ -245,3 +248,14 @@ def test_a_figure_can_be_drawn_of_nothing(number, builder):
     figure = Figure.of(number)
     found = figure.tables(scan(builder.write()))
     assert all(point.judged()[0] == "not comparable" for point in figure.points(found))
+
+
+def test_a_report_of_networks_that_were_only_pruned_has_no_accuracy_and_no_divergence(builder):
+    collapse(builder, "magnitude", 3.0)
+    builder.write()
+    results = scan(builder.root).results.collect()
+    assert results["outcome"].unique().to_list() == ["pruned"]
+    assert write_report(builder.root)[0].stat().st_size > 100_000
+    shares = collapsed.shares(scan(builder.root).results).collect()
+    assert shares["num_collapsed"].to_list() == [0, 0, *[1] * 7]
+    assert accuracy.table(scan(builder.root).results).collect()["n"].to_list() == [0] * 9
