@@ -63,7 +63,8 @@ class Trials:
     results: pl.LazyFrame
     """Points joined to their trials: configuration, `dataset_label`, `model_label`, `training_label`, `curve`, the
     columns of `trials`, and `outcome`: "completed"; "pruned" (and not trained: there is no accuracy); "diverged"
-    (the final test loss or accuracy is not a finite number); "failed"; "missing" (not in the store yet). Sorted by labels, density and seeds."""
+    (completed, but the final test loss or accuracy is not a finite number); "failed"; "missing" (not in the store yet).
+    Sorted by labels, density and seeds."""
 
     asked: pl.LazyFrame
     """The part of `results` that points and labels make: a row for each trial and curve, sorted."""

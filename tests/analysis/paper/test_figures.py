@@ -67,9 +67,9 @@ def test_a_network_of_which_a_point_is_missing_has_no_critical_exponent_yet(buil
 
 
 def test_figure_1_says_what_is_missing_and_draws_accuracy_where_there_is_any(builder):
-    for exponent, accuracy in ((1, 0.7), (2, 0.6)):
+    for exponent, best in ((1, 0.7), (2, 0.6)):
         point = CIFAR100 | {"pruner": "magnitude", "density": 10.0**-exponent, "epochs": 160}
-        builder.both(f"m{exponent}", point=point, best_test_accuracy=accuracy, collapsed_layers=0)
+        builder.both(f"m{exponent}", point=point, best_test_accuracy=best, collapsed_layers=0)
     found = figure1.tables(scan(builder.write()))
     assert found["accuracy"]["best_test_accuracy"].to_list() == [0.7, 0.6]
     assert verdicts(figure1, found)["synflow"] == ("not comparable", "no result here yet")
@@ -170,8 +170,8 @@ def test_figure_6_compares_cells_trained_as_published_with_the_published_runs(bu
         (pl.col("model") == "resnet18") & (pl.col("compression_exponent") == 0)
     )
     theirs = sorted(runs.filter(pl.col("pruner") == "synflow")["top1_accuracy"])
-    for seed, accuracy in enumerate((94.9, 95.1, 95.0)):
-        builder.both(f"s{seed}", point=cell | {"pruner": "synflow", "seed": seed}, final_test_accuracy=accuracy / 100)
+    for seed, percent in enumerate((94.9, 95.1, 95.0)):
+        builder.both(f"s{seed}", point=cell | {"pruner": "synflow", "seed": seed}, final_test_accuracy=percent / 100)
         builder.both(f"n{seed}", point=cell | {"pruner": "snip", "seed": seed}, final_test_accuracy=0.5 + seed / 1000)
         builder.both(f"g{seed}", point=cell | {"pruner": "grasp", "seed": seed}, final_test_accuracy=0.95)
         short = cell | {"pruner": "random", "seed": seed, "epochs": 4}
