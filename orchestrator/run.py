@@ -165,7 +165,7 @@ def _run_once(
     trials = in_running_order(plan.to_run, costs)
     publish_run(store, settings, trials)
     keep_forecast(store, run_id, forecast(costs, trials))
-    schedule = Schedule(trials, costs, location=store.location, run_id=run_id)
+    schedule = Schedule(trials, costs, location=store.location, run_id=run_id, deadline=deadline)
     cluster = Cluster(
         address=options.address,
         slots=options.slots,
