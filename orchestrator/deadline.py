@@ -1,9 +1,10 @@
 """The time by which a run has to be over, and what is begun before it.
 
-No trial is begun that would not end in time, going by what trials of its kind took, with a margin (`CostModel.longest`),
-and where none was measured by the longest that is known. Two are begun all the same, because a task of a queue that
-began nothing would be queued for ever: trials of nearly the whole time, which end in no task and go on from their
-checkpoint in the next, and a slot's first, where half of the time is left and starting up took the other.
+No trial is begun that would not end in time, going by what trials of its kind took, with a margin
+(`CostModel.longest`), and where none was measured by the longest that is known. Two are begun all the same, because a
+task of a queue that began nothing would be queued for ever: trials of nearly the whole time, which end in no task and
+go on from their checkpoint in the next, and a slot's first, where half of the time is left and starting up took the
+other.
 """
 
 from __future__ import annotations

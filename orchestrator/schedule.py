@@ -5,8 +5,8 @@ from what trials are thought to cost (`cost.py`) by then: an eighth of a slot's 
 and towards the end half of what is left over all slots, again and again (factoring: Hummel, Schonberg and Flynn 1992),
 so that the last cohorts take seconds and no slot idles while another holds a long queue. A network that was never
 measured starts with a few trials, whatever they are thought to cost; a cohort that takes twice as long as it should
-gives back the trials it has not begun. Trials that share levels of training stay together (`sharing.py`). Where a run has
-to be over by some time (`deadline.py`), what would not end by then is passed over, and shorter trials come first.
+gives back the trials it has not begun. Trials that share levels of training stay together (`sharing.py`). Where a run
+has to be over by some time (`deadline.py`), what would not end by then is passed over, and shorter trials come first.
 
 None of this changes a result, and nothing here outlives a run: what is left is planned minus committed.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import typer
@@ -32,8 +33,17 @@ from orchestrator.commands.arguments import (
     Within,
 )
 from orchestrator.commands.consoles import err, out, print_json, print_json_line
-from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
+from orchestrator.commands.stores import (
+    data_root_of,
+    existing_store,
+    naming_damaged_files,
+    price_of,
+    store_of,
+)
 from training.config import CHECKPOINT_SECONDS
+
+OPTION_OF = {"time_limit_seconds": "time_limit", "checkpoint_seconds": "checkpoint_every"}
+"""What an option is called here where `RunOptions` calls it otherwise."""
 
 
 def plan(
@@ -120,6 +130,7 @@ def run(
 
 
 def resume(
+    context: typer.Context,
     directory: StoreDir,
     slots: Slots = CORES,
     address: Address = "local",
@@ -145,14 +156,14 @@ def resume(
     ] = None,
     changed: Changed = False,
 ) -> None:
-    """Run what is missing in a results folder, and try again what failed."""
+    """Run what is missing in a results folder, and try again what failed: each trial as the last run was told to."""
     from orchestrator.choice import Choice
-    from orchestrator.run import RunOptions
+    from orchestrator.run import REMEMBERED, RunOptions
     from orchestrator.saved_sweeps import load_saved_sweep
 
     choice = Choice.of_resume(only, error, attempts)
     store = existing_store(directory)
-    file = load_saved_sweep(store)
+    saved = load_saved_sweep(store)
     options = RunOptions(
         address=address,
         slots=slots,
@@ -164,11 +175,14 @@ def resume(
         time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         choice=choice,
-        data_root=data_root_of(data_root, file),
+        data_root=data_root_of(data_root, saved.file),
         print_json=print_json_line if as_json else None,
         allow_changes=changed,
     )
-    _run(file, store, options)
+    sources = {name: context.get_parameter_source(OPTION_OF.get(name, name)) for name in REMEMBERED}
+    typed = {name for name, source in sources.items() if source and source.name != "DEFAULT"}
+    told = {name: value for name, value in saved.options.items() if name in sources and name not in typed}
+    _run(saved.file, store, replace(options, **told))
 
 
 def _run(file: Any, store: Any, options: Any) -> None:
