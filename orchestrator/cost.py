@@ -12,7 +12,7 @@ Only scheduling reads this. What a trial gives never depends on what it was thou
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,7 +147,10 @@ class CostModel:
         different pruners' factors are taken to err independently.
         """
         cells, places = self._cells(trials)
-        counts = np.bincount(places, minlength=len(cells)).tolist()
+        return self.estimate_cells(cells, np.bincount(places, minlength=len(cells)).tolist())
+
+    def estimate_cells(self, cells: Sequence[Row], counts: Sequence[int]) -> Estimate:
+        """The same for so many trials of each kind; `cells` have `COLUMNS`."""
         by_pruner: dict[Hashable, float] = {}
         variance = total = 0.0
         for row, count in zip(cells, counts, strict=True):

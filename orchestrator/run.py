@@ -28,6 +28,7 @@ from orchestrator.leftovers import remove_old_runs, tidy
 from orchestrator.origin import origin_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import RunDisplay
+from orchestrator.resources import paid_resources, trial_resources
 from orchestrator.run_state import RunState
 from orchestrator.saved_sweeps import save_sweep
 from orchestrator.schedule import Schedule, in_running_order
@@ -36,7 +37,6 @@ from orchestrator.sizes import cost_model
 from orchestrator.spending import BudgetSpent, Metered, Purse
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
-from orchestrator.sweep import Sweep
 from orchestrator.sweepfile import SweepFile
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
@@ -192,15 +192,6 @@ def _run_once(
         store.remove_folder("runs", run_id)
 
 
-def trial_resources(sweep: Sweep, gpus: float | None, cpus: float | None) -> dict[str, Any]:
-    """What each trial reserves: what a command says, then the sweep file. None GPUs are one where there are any."""
-    in_file = None if sweep.resources.gpu == "auto" else sweep.resources.gpu
-    return {
-        "gpus_per_trial": in_file if gpus is None else gpus,
-        "cpus_per_trial": sweep.resources.cpu if cpus is None else cpus,
-    }
-
-
 def _check_device(options: RunOptions) -> None:
     """On a Ray of our own, refuse at once what every trial would refuse."""
     if options.device == "cuda" and options.address == "local":
@@ -252,15 +243,8 @@ def _deadline(options: RunOptions, began: float, store: Store) -> Deadline | Non
 def _purse(file: SweepFile, store: Store, options: RunOptions) -> Purse | None:
     if file.sweep.budget is None:
         return None
-    reserved = trial_resources(file.sweep, options.gpus_per_trial, options.cpus_per_trial)
-    gpus = reserved["gpus_per_trial"]
-    return Purse(
-        file.sweep.budget,
-        store,
-        file.sweep.name,
-        gpus_per_trial=1.0 if gpus is None else gpus,
-        cpus_per_trial=reserved["cpus_per_trial"],
-    )
+    paid = paid_resources(file.sweep, options.gpus_per_trial, options.cpus_per_trial)
+    return Purse(file.sweep.budget, store, file.sweep.name, **paid)
 
 
 def _provenance(folder: Path, run_id: str) -> Provenance:

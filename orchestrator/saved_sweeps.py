@@ -58,6 +58,22 @@ def load_saved_sweep(store: Store) -> SavedSweep:
     return read_saved_sweep(store, max(hashes, key=last_run_at.__getitem__))
 
 
+def latest_sweeps(store: Store) -> dict[str, SavedSweep]:
+    """The last run version of each sweep, by name; those whose files are damaged are left out (`doctor` names them)."""
+    latest: dict[str, SavedSweep] = {}
+    for name in store.files("sweeps"):
+        if not name.endswith(".json"):
+            continue
+        try:
+            saved = read_saved_sweep(store, name.removesuffix(".json"))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        known = latest.get(saved.file.sweep.name)
+        if known is None or saved.last_run_at > known.last_run_at:
+            latest[saved.file.sweep.name] = saved
+    return latest
+
+
 def read_saved_sweep(store: Store, sweep_hash: str) -> SavedSweep:
     """One version of a sweep file. Raises OSError where a part is gone, ValueError, KeyError where it is damaged."""
     origin = _origin(store, sweep_hash)

@@ -60,7 +60,9 @@ def plan(
     from orchestrator.estimate import forecast
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
+    from orchestrator.saved_sweeps import latest_sweeps
     from orchestrator.sizes import cost_model
+    from orchestrator.spending import accounts_json, accounts_of, budget_line
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
@@ -71,14 +73,19 @@ def plan(
         planned = make_plan(file, store)
         costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
         change, apart = change_since_last_run(file, planned, store), kept_apart(store)
+        last_run = latest_sweeps(store).get(file.sweep.name)
+        accounts = accounts_of(file.sweep, last_run.options if last_run else {}, store)
     price = price_of(file.sweep, costs.device, price_per_gpu_hour, price_per_cpu_hour)
     expected = forecast(costs, planned.to_run, price)
     if as_json:
+        costs_json = {"estimate": expected.to_json(), "budget": accounts_json(accounts)}
         changes = {"change": change.to_json() if change else None, "kept_apart": apart}
-        print_json(plan_json(file, planned, root) | {"estimate": expected.to_json()} | changes)
+        print_json(plan_json(file, planned, root) | costs_json | changes)
     else:
         show_plan(file, planned, out, root)
-        for line in [*(expected.lines() if len(planned.to_run) else []), *lines_of_plan(change, apart)]:
+        lines = expected.lines() if len(planned.to_run) else []
+        lines += [budget_line(file.sweep.name, accounts)] if accounts else []
+        for line in [*lines, *lines_of_plan(change, apart)]:
             out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

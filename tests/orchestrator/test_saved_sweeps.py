@@ -1,4 +1,4 @@
-"""What a store keeps of a sweep is what a resume needs: its file, where its modules lie, and how its trials were run."""
+"""What a store keeps of a sweep is what a resume needs: its file, and how its trials were run."""
 
 from __future__ import annotations
 
