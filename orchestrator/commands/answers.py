@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -55,6 +57,10 @@ def report(
             help="Choose this axis, e.g. lr or epoch, by validation accuracy for each curve and sparsity; report test.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write each trial as a run of TensorBoard (pip install tensorboard)."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Write it again and again until no trial is missing.")] = False,
     every: Annotated[float, typer.Option("--every", min=1, metavar="SECONDS", help="With --watch: how often.")] = 30,
 ) -> None:
@@ -80,6 +86,8 @@ def report(
             if not watch:
                 for path in write_report(*directories, **options):
                     out.print(place.shown(path), markup=False, highlight=False, soft_wrap=True)
+                if tensorboard is not None:
+                    _write_runs(directories, tensorboard)
                 return
             page = place.shown(place.path("report.html"))
             for counts in watch_report(*directories, every_seconds=every, **options):
@@ -90,6 +98,15 @@ def report(
         if not watch:
             raise
         out.print("No longer watching: the page stays as it is.", markup=False, highlight=False)
+
+
+def _write_runs(directories: Sequence[str], folder: Path) -> None:
+    from analysis.report.tensorboard import write_runs
+    from analysis.scan import scan
+
+    trials = scan(*directories)
+    count = write_runs(trials.results, trials.epochs, folder)
+    out.print(f"{count:,} runs. Next: tensorboard --logdir {shlex.quote(str(folder))}", markup=False, highlight=False)
 
 
 def _progress(counts: Mapping[str, int] | None, page: str) -> str:
