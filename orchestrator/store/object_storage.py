@@ -51,6 +51,9 @@ _REFUSED = re.compile(
 )
 _NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|HTTP status 404|Bucket '[^']*' not found")
 
+_GONE = re.compile(r"No such directory|Cannot move source .* does not exist")
+"""How Arrow says it of Google's storage, and not as a FileNotFoundError."""
+
 T = TypeVar("T")
 
 
@@ -162,6 +165,9 @@ class Waiting:
                 self.has_answered = True
                 raise
             except OSError as error:
+                if _GONE.match(str(error)):
+                    self.has_answered = True
+                    raise FileNotFoundError(str(error)) from None
                 refusal = explained(error, self._address)
                 if refusal is not None:
                     raise refusal from None
