@@ -6,28 +6,42 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from orchestrator.commands.arguments import AsJson, StoreDir, StoreDirs
+from orchestrator.commands.cluster import submitted
 from orchestrator.commands.consoles import out, print_json
 from orchestrator.commands.stores import existing_store, naming_damaged_files
 from orchestrator.errors import BadInput
 
 
-def status(directory: StoreDir, as_json: AsJson = False) -> None:
-    """Say how far the sweep in a results folder has come."""
+def status(
+    directory: StoreDir,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Of a submitted sweep: the cluster's dashboard; DIR is then the sweep's name."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how far the sweep in a results folder has come, or one that was submitted."""
     from orchestrator.status import read_status, show_status
 
-    store = existing_store(directory)
+    found = submitted(directory, address) if address else []
+    store = existing_store(found[0].results if found else directory)
     with naming_damaged_files(store):
         state = read_status(store)
     if as_json:
-        print_json(state.to_json())
-    else:
-        show_status(state, store, out)
+        print_json(state.to_json() | ({"jobs": [asdict(job) for job in found]} if found else {}))
+        return
+    for job in found:
+        out.print(f"{job.job_id}: {job.status.lower()}", markup=False, highlight=False, soft_wrap=True)
+    show_status(state, store, out)
 
 
 GIVE_BACK = "narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0"
