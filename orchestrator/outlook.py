@@ -79,7 +79,8 @@ class Outlook:
 def outlook(store: Store, now: float | None = None) -> Outlook:
     """What a store's sweeps have left; `now` is a Unix time."""
     known = scan_table(store, "trials").select("trial_id").unique()
-    missing = scan_points(store).unique("trial_id").join(known, on="trial_id", how="anti")
+    asked = scan_points(store).select("trial_id", *COLUMNS)
+    missing = asked.join(known, on="trial_id", how="anti").unique("trial_id")
     cells = missing.group_by(COLUMNS).agg(count=pl.len()).collect()
     trials = int(cells["count"].sum())
     runs, pace, busy = _pace(store, time.time() if now is None else now) if trials else (0, 0.0, 0.0)
