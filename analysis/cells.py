@@ -7,9 +7,9 @@ from typing import Literal
 
 import altair as alt
 import polars as pl
-import polars.selectors as cs
 
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
 
@@ -56,8 +56,7 @@ def cells(
     )
     told = [field.shorthand.partition(":")[0] for field in tooltip]
     columns = ["curve", "compression_ratio", "sparsity_text", "left", "right", "cell_opacity", "cell_text", *told]
-    values = drawn.select(columns).with_columns(cs.float().round_sig_figs(6)).to_dicts()
-    base = alt.Chart(alt.InlineData(values=values))
+    base = alt.Chart(inline(drawn.select(columns)))
     layers = [
         base.mark_rect(xOffset=1, x2Offset=-1, cornerRadius=3).encode(
             x=alt.X("left:Q", title=axis["title"], axis=axis["axis"], scale=scale),

@@ -32,12 +32,18 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
     failed, so that nobody knows what they took. `share` is of the machine's hours; `hours_a_trial` the mean.
     """
     seconds = [pl.col(f"{phase}_seconds") for phase in PHASES]
-    each = (
+    trials = (
         results.filter(pl.col("status").is_in(["completed", "failed"]))
         .select(trial_key(), "dataset_label", "model_label", "curve", "density", *MACHINE, *seconds)
+        .with_columns(is_shared=pl.col("trial").is_duplicated())
+    )
+    shared = (
+        trials.filter("is_shared")  # few: to group all would take twice as long as everything else here
         .group_by("trial")
         .agg(pl.exclude("trial", "curve").first(), _one_or("curve", SHARED))
+        .select(trials.collect_schema().names())
     )
+    each = pl.concat([trials.filter(~pl.col("is_shared")), shared])
     cells = each.group_by("dataset_label", "model_label", "curve", "density", *MACHINE).agg(
         *(one.sum().truediv(3600).alias(f"{phase}_hours") for phase, one in zip(PHASES, seconds, strict=True)),
         pl.col("train_seconds").count().cast(pl.Int64).alias("num_trials"),

@@ -21,6 +21,7 @@ import polars as pl
 
 from analysis import networks as networks_room
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.networks import IDENTITY, MODEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_text
@@ -162,7 +163,7 @@ def panel(
         scale=alt.Scale(domain=curves, paddingInner=0.1),
         axis=alt.Axis(grid=False, ticks=False, domain=False),
     )
-    base = alt.Chart(alt.InlineData(values=shown.to_dicts())).encode(
+    base = alt.Chart(inline(shown)).encode(
         y=y,
         color=alt.Color("curve:N", scale=palette.colour_scale(), legend=None),
         tooltip=[

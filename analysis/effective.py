@@ -13,6 +13,7 @@ import polars as pl
 
 from analysis import networks
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.networks import MODEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_text, sparsity_texts
@@ -126,5 +127,5 @@ def panel(
         ],
     )
     # data belong to the whole, not to the layers, so that a filter put on the whole reaches them
-    data = alt.InlineData(values=shown.to_dicts())
+    data = inline(shown)
     return alt.LayerChart(data=data, layer=[diagonal, band, line, marks], width=width, height=320, title=title)

@@ -23,6 +23,7 @@ import polars as pl
 
 from analysis import networks as networks_room
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.labels import without_rounds
 from analysis.laws import censored
 from analysis.networks import MODEL, SEEDS
@@ -233,7 +234,7 @@ def panel(
         alt.Tooltip("num_not_monotone:Q", title="collapse again with more"),
         alt.Tooltip("num_absent:Q", title="failed or missing"),
     ]
-    base = alt.Chart(alt.InlineData(values=shown.to_dicts())).encode(x=x)
+    base = alt.Chart(inline(shown)).encode(x=x)
     bars = base.mark_rule(strokeWidth=9, opacity=0.55).encode(y=y, y2="top:Q", color=colour, tooltip=tooltip)
     law = base.transform_filter("isValid(datum.law_rounds)").mark_line(strokeDash=[6, 4], strokeWidth=1.6, clip=True)
     line = law.encode(y=alt.Y("law_rounds:Q", scale=scale), color=colour)

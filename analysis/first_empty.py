@@ -12,6 +12,7 @@ import altair as alt
 import polars as pl
 
 from analysis import networks
+from analysis.inline_data import inline
 from analysis.networks import IDENTITY, MODEL
 from analysis.palette import Palette
 from analysis.trial_key import trial_key
@@ -27,18 +28,16 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
     the `num_layers` prunable layers from 0, nearest the input; `relative_depth` runs from 0 to 1. `median_density` is
     that of the first collapse, over networks in which the layer is empty. Networks without any collapse have no part.
     """
+    with_empty = results.filter(pl.col("collapsed_layers") > 0)
     firsts = (
-        networks.table(results)
+        networks.table(with_empty)
         .filter(pl.col("collapsed"))
         .select(*IDENTITY, "density", "trial_id")
         .group_by(IDENTITY)
         .agg(pl.all().sort_by("density").last())
         .select(*MODEL, "curve", "density", "trial_id")
         # stores beside each other can hold the same trial, each under curves of its own
-        .join(
-            results.filter(pl.col("collapsed_layers") > 0).select(*MODEL, "curve", "trial_id", "store").unique(),
-            on=[*MODEL, "curve", "trial_id"],
-        )
+        .join(with_empty.select(*MODEL, "curve", "trial_id", "store").unique(), on=[*MODEL, "curve", "trial_id"])
         .select(*MODEL, "curve", "density", trial_key())
     )
     empty = pl.col("kept") == 0
@@ -101,7 +100,7 @@ def panel(
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".0%", grid=False, labelFlush=False)
     scale = alt.Scale(domain=[0, 1], nice=False)
     cells = (
-        alt.Chart(alt.InlineData(values=shown.to_dicts()))
+        alt.Chart(inline(shown))
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X("left:Q", title="depth: input to output", axis=axis, scale=scale),

@@ -12,9 +12,13 @@ DIGITS = 5
 
 
 def inline(rows: pl.DataFrame) -> alt.InlineData:
-    """A frame without nested columns as the data of a chart, floats rounded to `DIGITS`; nulls stay null."""
+    """A frame without nested columns as the data of a chart, floats rounded to `DIGITS`.
+
+    Nulls stay null, and so becomes what is not finite: such a mark is not drawn.
+    """
     kinds = {name: _kind(kind) for name, kind in rows.schema.items()}
-    drawn = rows.with_columns(pl.col(pl.Float64).round_sig_figs(DIGITS))
+    number = pl.col(pl.Float64)
+    drawn = rows.with_columns(pl.when(number.is_finite()).then(number.round_sig_figs(DIGITS)))
     parse: Any = kinds
     return alt.InlineData(values=drawn.write_csv(), format=alt.CsvDataFormat(type="csv", parse=parse))
 

@@ -7,6 +7,7 @@ from typing import Literal
 import altair as alt
 import polars as pl
 
+from analysis.inline_data import inline
 from analysis.palette import Palette
 from analysis.trial_key import trial_key
 
@@ -69,7 +70,7 @@ def panel(
         .otherwise(pl.lit("")),
     )
     curves = [curve for curve in palette.curves if curve in set(rows["curve"])]  # a hidden one leaves its row empty
-    base = alt.Chart(alt.InlineData(values=shown.to_dicts())).encode(
+    base = alt.Chart(inline(shown)).encode(
         x=alt.X(
             "layer:N",
             sort=names,

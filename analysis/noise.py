@@ -15,14 +15,18 @@ from analysis.labels import PANEL
 
 def table(results: pl.LazyFrame) -> pl.LazyFrame:
     """Test images, mean dense accuracy (null without a dense trial) and standard errors, all fractions, by panel."""
-    usable = pl.col("outcome") == "completed"
-    dense = pl.col("final_test_accuracy").filter(usable & (pl.col("density") == 1)).mean()
     images, accuracy = pl.col("num_test_images"), pl.col("dense_accuracy")
-    return (
-        results.unique([*PANEL, "trial_id"])
+    dense = (
+        results.filter((pl.col("density") == 1) & (pl.col("outcome") == "completed"))
+        .unique([*PANEL, "trial_id"])  # under every pruner's curve it is one trial
         .group_by(PANEL)
-        .agg(images.max(), dense.alias("dense_accuracy"))
+        .agg(pl.col("final_test_accuracy").mean().alias("dense_accuracy"))
+    )
+    return (
+        results.group_by(PANEL)
+        .agg(images.max())
         .filter(images.is_not_null())
+        .join(dense, on=PANEL, how="left")
         .with_columns(
             worst_error=(0.25 / images).sqrt(),
             dense_error=(accuracy * (1 - accuracy) / images).sqrt(),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import altair as alt
 import polars as pl
 
+from analysis.inline_data import inline
 from analysis.labels import PANEL, without_rounds
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
@@ -135,7 +136,7 @@ def diagram(
         return " : ".join([f"{measure} === '{one}' ? datum.{one}_{kind}" for one in MEASURES] + ["null"])
 
     base: Any = (
-        alt.Chart(alt.InlineData(values=shown.to_dicts()))
+        alt.Chart(inline(shown))
         .transform_calculate(level=of_measure("level"), text=of_measure("text"))
         .encode(
             x=alt.X(

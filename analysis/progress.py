@@ -5,6 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from analysis.scan import Trials
+from analysis.trial_key import trial_key
 
 
 def table(store: Trials) -> pl.LazyFrame:
@@ -14,20 +15,27 @@ def table(store: Trials) -> pl.LazyFrame:
     `num_collapsed`; completed, failed and missing add up to `num_trials`. Beside them `num_kept_apart` trials are
     completed and answer no point: of settings that are no longer asked for, or of another numerics version.
     """
-    each = store.results.unique(["store", "trial_id"], keep="any").select(
-        pl.len().cast(pl.Int64).alias("num_trials"),
-        *(
-            (pl.col("status") == status).sum().cast(pl.Int64).alias(f"num_{status}")
-            for status in ("completed", "failed", "missing")
-        ),
-        (pl.col("outcome") == "diverged").sum().cast(pl.Int64).alias("num_diverged"),
-        (pl.col("collapsed_layers") > 0).sum().cast(pl.Int64).alias("num_collapsed"),
+    each = (
+        store.results.select(trial_key(), "status", "outcome", "collapsed_layers")
+        .unique("trial", keep="any")
+        .select(
+            pl.len().cast(pl.Int64).alias("num_trials"),
+            *(
+                (pl.col("status") == status).sum().cast(pl.Int64).alias(f"num_{status}")
+                for status in ("completed", "failed", "missing")
+            ),
+            (pl.col("outcome") == "diverged").sum().cast(pl.Int64).alias("num_diverged"),
+            (pl.col("collapsed_layers") > 0).sum().cast(pl.Int64).alias("num_collapsed"),
+        )
     )
     points = store.points.select(pl.len().cast(pl.Int64).alias("num_points"))
-    completed = store.trials.filter(pl.col("status") == "completed")
-    apart = completed.join(store.points, on=store.key, how="anti").select(
-        pl.len().cast(pl.Int64).alias("num_kept_apart")
-    )
-    return pl.concat([points, each, apart], how="horizontal").with_columns(
-        num_folded=pl.col("num_points") - pl.col("num_trials")
+    # of these every completed trial of the grid is one
+    in_store = store.trials.select((pl.col("status") == "completed").sum().cast(pl.Int64).alias("num_in_store"))
+    return (
+        pl.concat([points, each, in_store], how="horizontal")
+        .with_columns(
+            num_kept_apart=pl.col("num_in_store") - pl.col("num_completed"),
+            num_folded=pl.col("num_points") - pl.col("num_trials"),
+        )
+        .drop("num_in_store")
     )

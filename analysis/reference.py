@@ -15,6 +15,7 @@ import polars as pl
 
 from analysis import accuracy, student
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
@@ -233,7 +234,7 @@ def panel(
     )  # fmt: skip
     colour = alt.Color("curve:N", scale=palette.colour_scale(), legend=None)
     base = (
-        alt.Chart(alt.InlineData(values=shown.to_dicts()))
+        alt.Chart(inline(shown))
         .transform_filter("indexof(hidden, datum.curve) < 0")
         .encode(x=sparsity_axis(rows["density"]), y="published_accuracy:Q", detail="published:N")
     )

@@ -34,8 +34,6 @@ UNSUMMARISED = (
     *("final_train_loss", "final_test_top5"),
 )
 """Columns of `results` that no summary reads, and that `Trials.gathered` leaves out: each is tens of megabytes."""
-GATHERED_COLUMNS = 16
-"""Of a million trials that `Trials.gathered` joins at a time: 150 MB, three times over."""
 
 _CONFIG = [name for name, _ in CONFIG_COLUMNS]
 _POINT = ["store", "trial_id", *_CONFIG]
@@ -69,34 +67,37 @@ class Trials:
 
     asked: pl.LazyFrame
     """The part of `results` that points and labels make: a row for each trial and curve, sorted."""
+    constant: Mapping[str, pl.Expr]
+    """Settings that every point has alike, as literals."""
     written: Mapping[str, pl.LazyFrame]
     """The tables of `CHILDREN` as they were written, with rows of attempts that do not count."""
 
     def gathered(self) -> Trials:
         """The same with `results` in memory: what ten summaries read is then worked out once, not ten times.
 
-        `results` has not the columns of `UNSUMMARISED`, and child tables only the rows of trials in `results`. Columns
-        are collected a few at a time, as a join holds what it joins twice.
+        `results` has not the columns of `UNSUMMARISED`, and child tables only the rows of trials in `results`. What is
+        `constant` is not kept in memory, and what trials measured is put into place column by column: a join would hold
+        all of it twice.
         """
-        asked = self.asked.drop(UNSUMMARISED, strict=False).collect()
-        trial = asked.lazy().select(self.key)
-
-        def of_trials(columns: list[str]) -> pl.LazyFrame:
-            return _answered(trial, self.trials, self.key, columns)
-
-        measured = [name for name in _measured(self.key) if name not in UNSUMMARISED]
-        parts = [
-            of_trials(measured[at : at + GATHERED_COLUMNS]).drop(self.key).collect()
-            for at in range(0, len(measured), GATHERED_COLUMNS)
-        ]
+        asked = self.asked.drop(*UNSUMMARISED, *self.constant, strict=False).collect()
         identity = _attempt(self.stores)
-        attempts = of_trials([name for name in _measured(self.key) if name in ("store", "attempt_id")])
-        hashes = attempts.select(identity).collect().lazy()
-        epochs, layers, rounds, masks = (_counted(self.written[name], hashes, identity) for name in CHILDREN)
+        measured = [name for name in _measured(self.key) if name not in UNSUMMARISED]
+        trials = self.trials.select(*self.key, *measured, identity).collect()
+        place = _places(asked.select(self.key), trials.select(self.key))
+        attempts = trials.select(pl.col(_ATTEMPT).gather(place.drop_nulls().unique())).lazy()
+        columns = []
+        for name in measured:
+            columns.append(trials[name].gather(place))
+            trials.drop_in_place(name)
+        names = [name for name in self.asked.collect_schema() if name not in UNSUMMARISED]
+        lean = asked.lazy().with_columns(self.constant.values()).select(names)
+        epochs, layers, rounds, masks = (_counted(self.written[name], attempts, identity) for name in CHILDREN)
         return replace(
             self,
-            asked=asked.lazy(),
-            results=_judged(pl.concat([asked, *parts], how="horizontal").lazy()),
+            asked=lean,
+            results=_judged(
+                asked.hstack(columns).lazy().with_columns(self.constant.values()).select(*names, *measured)
+            ),
             epochs=epochs,
             layers=layers,
             rounds=rounds,
@@ -164,6 +165,7 @@ def scan(*locations: str | Path, apart: bool = False, hidden: Collection[str] = 
         masks=_counted(written["masks"], attempts, identity),
         points=_each_once(points, [*key, *varying], []).with_columns(constant.values()).select(*_POINT),
         asked=asked,
+        constant=constant,
         results=_judged(_answered(asked, trials, key, _measured(key))),
     )
 
@@ -241,6 +243,12 @@ def _asked(
 def _answered(asked: pl.LazyFrame, trials: pl.LazyFrame, key: list[str], columns: Iterable[str]) -> pl.LazyFrame:
     """What is asked beside columns of the trial that answers it, nulls where there is none yet."""
     return asked.join(trials.select(*key, *columns), on=key, how="left", maintain_order="left")
+
+
+def _places(asked: pl.DataFrame, trials: pl.DataFrame) -> pl.Series:
+    """Which row of `trials` has the key of each row of `asked`, null where none has."""
+    numbered = trials.with_row_index("row")
+    return asked.join(numbered, on=asked.columns, how="left", maintain_order="left")["row"]
 
 
 def _judged(results: pl.LazyFrame) -> pl.LazyFrame:

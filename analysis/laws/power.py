@@ -17,10 +17,10 @@ from typing import Any, Literal
 
 import altair as alt
 import polars as pl
-import polars.selectors as cs
 
 from analysis.accuracy import CONFIDENCE, panel_title, paper
 from analysis.axis import sparsity_axis
+from analysis.inline_data import inline
 from analysis.labels import PANEL
 from analysis.palette import Palette
 from analysis.sparsity import sparsity_texts
@@ -175,6 +175,5 @@ def panel(
     )
     law = line.encode(x=x, y=alt.Y("law_error:Q", scale=y_scale), color=colour)
     columns = ["curve", "compression_ratio", "sparsity_text", "error", "law_error", "region", "n", "num_collapsed"]
-    values = shown.select(columns).with_columns(cs.float().round_sig_figs(6)).to_dicts()
-    data = alt.InlineData(values=values)
+    data = inline(shown.select(columns))
     return alt.LayerChart(data=data, layer=[law, marks], width=width, height=300, title=title)

@@ -18,9 +18,9 @@ from typing import Any, Literal
 import altair as alt
 import numpy as np
 import polars as pl
-import polars.selectors as cs
 
 from analysis.accuracy import panel_title
+from analysis.inline_data import inline
 from analysis.laws import form, joint
 from analysis.laws.points import FAMILY
 from analysis.laws.power import ERROR_AXIS
@@ -110,7 +110,6 @@ def panel(
             sparsity_text=pl.col("density").replace_strict(sparsity_texts(rows["density"]), return_dtype=pl.String)
         )
         .select(columns)
-        .with_columns(cs.float().round_sig_figs(6))
         .gather_every(_step(rows))
     )
     errors = rows.select("measured_error", "predicted_error").to_numpy()
@@ -142,7 +141,7 @@ def panel(
             alt.Tooltip("n:Q", title="runs (n)"),
         ],
     )
-    data = alt.InlineData(values=shown.to_dicts())
+    data = inline(shown)
     return alt.LayerChart(data=data, layer=[same, interval, marks], width=width, height=320, title=title)
 
 

@@ -54,7 +54,7 @@ def collect(*locations: str | Path, published: pl.DataFrame | None = None, selec
     chosen = selection.selected(opened, select)
     special = dict.fromkeys(OF_ALL_TRIALS, opened)
     if not stability.applies(opened.results).collect().item():
-        special |= dict.fromkeys(OF_TRAINED, replace(chosen, epochs=chosen.epochs.limit(0)))
+        special |= dict.fromkeys(OF_TRAINED, replace(chosen, results=chosen.results.limit(0)))
     frames = [
         sweep_names(*locations),
         *(table(special.get(name, chosen)) for name, table in lazy.items()),

@@ -33,19 +33,8 @@
     };
   }
 
-  // rows travel as lists beside their names, once
-  function unpacked(part) {
-    if (Array.isArray(part)) return part.map(unpacked);
-    if (part === null || typeof part !== "object") return part;
-    const { names, rows } = part;
-    if (Array.isArray(names) && Array.isArray(rows)) {
-      return rows.map((row) => Object.fromEntries(row.map((value, at) => [names[at], value])));
-    }
-    return Object.fromEntries(Object.entries(part).map(([name, inner]) => [name, unpacked(inner)]));
-  }
-
   function specOf(figure, paper) {
-    const spec = unpacked(figure.spec);
+    const spec = structuredClone(figure.spec);
     for (const param of spec.params) {
       if (param.name === "paper") param.value = paper;
       if (param.name === "hidden") param.value = [...hidden];

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -85,42 +84,29 @@ def _toggled(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def slim(spec: dict[str, Any]) -> dict[str, Any]:
-    """The same chart with less to carry: of its rows only the fields it names, of numbers six digits, names once.
-
-    An accuracy is a ratio of thousands of images, and a mark is placed to a tenth of a pixel: six digits are more than
-    either. The page's script makes {"names": [...], "rows": [[...]]} the objects that Vega-Lite expects.
-    """
-    places = list(_rows(spec))
-    rows = [holder.pop(name) for holder, name in places]
+    """The same chart with less to carry: of its rows (`inline_data.inline`) only the fields that it names."""
+    parts = list(_parts(spec))
+    places = [(part, "values") for part in parts if isinstance(part.get("values"), str)]
+    for gathered in (part["datasets"] for part in parts if "datasets" in part):
+        places += [(gathered, name) for name, rows in gathered.items() if isinstance(rows, str)]
+    formats = [part for part in parts if "parse" in part]
+    tables, kinds = [holder.pop(name) for holder, name in places], [part.pop("parse") for part in formats]
     text = json.dumps(spec)
-    named = set(re.findall(r"\w+", text))
-    picks = "datum[" in text  # a field whose name is put together when it is drawn: any may be meant
-    for (holder, place), values in zip(places, rows, strict=True):
-        names = [name for name in dict.fromkeys(name for row in values for name in row) if picks or name in named]
-        holder[place] = {"names": names, "rows": [[_rounded(row.get(name)) for name in names] for row in values]}
+    # a field whose name is put together when it is drawn may be any
+    named = None if "datum[" in text else set(re.findall(r"\w+", text))
+    for (holder, place), csv in zip(places, tables, strict=True):
+        fields = csv.partition("\n")[0].split(",")
+        kept = [number for number, field in enumerate(fields) if named is None or field in named]
+        is_whole = len(kept) == len(fields)
+        holder[place] = csv if is_whole else pl.read_csv(csv.encode(), columns=kept, infer_schema=False).write_csv()
+    for part, kind in zip(formats, kinds, strict=True):
+        part["parse"] = {field: how for field, how in kind.items() if named is None or field in named}
     return spec
 
 
-def _rows(part: Any) -> Iterator[tuple[dict[str, Any], str]]:
-    """Every object that holds rows of data, and under which name; Altair gathers them in "datasets" or leaves them."""
-    if isinstance(part, list):
-        for inner in part:
-            yield from _rows(inner)
-    elif isinstance(part, dict):
-        for name, inner in part.items():
-            if name == "datasets":
-                yield from ((inner, dataset) for dataset, values in inner.items() if _is_rows(values))
-            elif name == "values" and _is_rows(inner):
-                yield part, name
-            else:
-                yield from _rows(inner)
-
-
-def _is_rows(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(row, dict) for row in values)
-
-
-def _rounded(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return float(f"{value:.6g}") if math.isfinite(value) else None  # JSON has no NaN: such a mark is not drawn
+def _parts(part: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a specification."""
+    if isinstance(part, dict):
+        yield part
+    for inner in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _parts(inner)

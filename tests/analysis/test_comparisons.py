@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis import comparisons, differences
+from tests.analysis.drawn import drawn_rows
 from tests.analysis.runs import results
 
 SNIP = [0.90, 0.91, 0.93, 0.92, 0.89]
@@ -198,13 +199,12 @@ def test_the_chart_says_ahead_of_how_many_and_behind_how_many():
     rows = compared(runs_of("a", [0.5] * 5) + runs_of("b", [0.9] * 5) + runs_of("c", [0.7] * 5))
     rows = pl.concat([rows, compared(runs_of("a", [0.5] * 4, density=0.01) + runs_of("b", [0.9] * 4, density=0.01))])
     spec = comparisons.plot(comparisons.standings(rows.lazy()).collect()).to_dict()
-    (drawn,) = spec["datasets"].values()
-    assert [(row["curve"], row["cell_text"], row["compression_ratio"]) for row in drawn] == [
+    assert [(row["curve"], row["cell_text"], row["compression_ratio"]) for row in drawn_rows(spec)] == [
         ("a", "−2", 10.0),
         ("b", "+2", 10.0),
         ("c", "+1 −1", 10.0),
     ]
-    assert [row["cell_opacity"] for row in drawn] == pytest.approx([0.1, 0.9, 0.5])
+    assert [row["cell_opacity"] for row in drawn_rows(spec)] == pytest.approx([0.1, 0.9, 0.5])
 
 
 def test_covariance_with_the_next_density_is_that_of_the_means():

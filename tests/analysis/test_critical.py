@@ -4,6 +4,7 @@ import vl_convert
 from analysis import critical
 from analysis.report.section import VEGALITE
 from analysis.scan import scan
+from tests.analysis.drawn import drawn_rows
 
 
 def fill(builder, collapsed, **point):
@@ -137,8 +138,7 @@ def test_the_chart_shows_intervals_open_ends_and_maximal_compression(builder):
     assert svg.count('aria-roledescription="bar"') == 2
     assert svg.count('aria-roledescription="tick"') == 2
     assert svg.count('aria-roledescription="point"') == 1  # synflow's interval is open
-    rows = next(rows for rows in spec["datasets"].values() if "interval_text" in rows[0])
-    assert [(row["curve"], row["interval_text"], row["maximal_text"]) for row in rows] == [
+    assert [(row["curve"], row["interval_text"], row["maximal_text"]) for row in drawn_rows(spec)] == [
         ("magnitude", "90 % to 99 %", "99.9 %"),
         ("synflow", "99 % to beyond the grid", "99.9 %"),
     ]

@@ -4,6 +4,7 @@ import vl_convert
 from analysis import effective
 from analysis.report.section import VEGALITE
 from analysis.scan import scan
+from tests.analysis.drawn import drawn_rows
 
 
 def fill(builder):
@@ -40,5 +41,4 @@ def test_the_chart_draws_connected_points_and_the_diagonal(builder):
     svg = vl_convert.vegalite_to_svg(spec, vl_version=VEGALITE)
     assert svg.count('aria-roledescription="point"') == 1
     assert svg.count('aria-roledescription="line mark"') == 2  # a curve and the diagonal
-    texts = [row["effective_text"] for rows in spec["datasets"].values() for row in rows if "effective_text" in row]
-    assert texts == ["95 %"]
+    assert [row["effective_text"] for row in drawn_rows(spec)] == ["95 %"]

@@ -9,6 +9,7 @@ import altair as alt
 import polars as pl
 import pytest
 
+from analysis.inline_data import inline
 from analysis.report import page as page_room
 from analysis.report.collected import collect
 from analysis.report.panels import MOST_PANELS, slim
@@ -195,10 +196,10 @@ def test_a_page_too_large_is_made_smaller_and_says_what_is_left_out(realistic, m
 
 
 def test_a_chart_carries_only_the_fields_it_names():
-    rows = [{"x": 1 / 3, "y": math.nan, "unused": "text"}, {"x": 2.0, "y": 1.0, "unused": "text"}]
-    chart = alt.Chart(alt.InlineData(values=rows)).mark_point().encode(x="x:Q", y="y:Q")
+    rows = pl.DataFrame({"x": [1 / 3, 2.0], "unused": ["text", "more"], "y": [math.nan, 1.0]})
+    chart = alt.Chart(inline(rows)).mark_point().encode(x="x:Q", y="y:Q")
     (carried,) = slim(chart.to_dict())["datasets"].values()
-    assert carried == {"names": ["x", "y"], "rows": [[0.333333, None], [2.0, 1.0]]}
+    assert carried == "x,y\n0.33333,\n2.0,1.0\n"
 
 
 def test_settings_that_are_everywhere_the_default_fold_away(builder):

@@ -132,7 +132,17 @@ def test_sparsities_read_with_as_many_nines_as_they_have(densities, texts):
 def test_curves_keep_their_look_in_natural_order():
     palette = Palette.of(["synflow, 100 rounds", "synflow, 2 rounds", "magnitude", "magnitude"])
     assert palette.curves == ("magnitude", "synflow, 2 rounds", "synflow, 100 rounds")
-    assert palette.colour("magnitude") == "#0072b2"
+
+
+def test_a_pruner_has_one_colour_on_every_page():
+    alone = Palette.of(["synflow"])
+    five = Palette.of(["random", "magnitude", "snip", "grasp", "synflow"])
+    rounds = Palette.of(["aardvark", "synflow, 2 rounds · monday", "synflow, 100 rounds · monday", "snip"])
+    assert alone.colour("synflow") == five.colour("synflow") == rounds.colour("synflow, 2 rounds · monday")
+    assert five.colour("snip") == rounds.colour("snip")
+    assert len({five.colour(curve) for curve in five.curves}) == 5
+    # what has no colour of its own takes one that nobody on the page has
+    assert len({rounds.colour(curve) for curve in rounds.curves}) == 4
 
 
 def test_35_curves_have_35_looks():
