@@ -91,7 +91,6 @@ def test_a_node_goes_without_a_word_and_another_comes(
     disturbed.assert_like(undisturbed)
 
 
-@pytest.mark.xfail(reason="Ray ends the driver itself after a minute without its head, with exit code 1", strict=True)
 def test_the_head_is_lost_and_the_sweep_submitted_again(
     cluster: RayCluster, disturbed: Disturbed, undisturbed: pl.DataFrame
 ) -> None:
