@@ -39,10 +39,11 @@ RESULTS = ["trial_id", "status", "final_train_loss", "final_test_loss", "final_t
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder are faults."""
+    """All tests of this folder are faults, and may take their time."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.faults)
+            item.add_marker(pytest.mark.timeout(600))
 
 
 class Disturbed:
@@ -114,7 +115,7 @@ class Disturbed:
             assert tables["trials"].height == len(planned)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 240) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "waited too long"
