@@ -43,21 +43,19 @@ def has_begun(store: Store, runs_before: list[str]) -> bool:
 
 
 def test_a_driver_killed_twenty_times(disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
-    chance = random.Random(20)
-    store, num_at_work = disturbed.store, 0
+    """At random moments: while it plans or starts Ray, as a cohort begins, once there are results."""
+    chance, store = random.Random(20), disturbed.store
     for number in range(NUM_KILLS):
-        runs = store.folders("runs")
+        runs, num_committed = store.folders("runs"), disturbed.num_committed
         process = disturbed.start()
-        if number % 2 and disturbed.num_committed < 120:  # while trials run
+        if number % 6 == 2:
             wait_until(partial(has_begun, store, runs))
-            time.sleep(chance.uniform(0, 1))
-            num_at_work += 1
-        else:  # while it plans, while Ray starts
-            time.sleep(chance.uniform(0.3, 3))
+        elif number % 6 == 5:
+            disturbed.wait_for(num_committed + 1, process)
+        time.sleep(chance.uniform(0.3, 3) if number % 3 != 2 else chance.uniform(0, 1))
         assert process.poll() is None, "the sweep ended before it could be killed"
         process.kill()
         process.communicate()
-    assert num_at_work >= 3
     time.sleep(SECONDS_OF_ORPHANS)
     assert "240 of 240 trials completed, 0 failed" in disturbed.run()
     disturbed.assert_like(undisturbed, once=False)
