@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 import pytest
@@ -49,12 +50,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class Disturbed:
     """A folder with the sweep, in which commands are run as a user runs them."""
 
+    started: ClassVar[list[subprocess.Popen[str]]] = []
+    """By all of them."""
+
     def __init__(self, folder: Path, text: str = SWEEP) -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         (folder / "sweep.yaml").write_text(text)
         self.store = Store(folder / "results" / read_sweep_file(folder / "sweep.yaml").sweep.name)
-        self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """The command in a process group of its own."""
@@ -67,16 +70,8 @@ class Disturbed:
             text=True,
             start_new_session=True,
         )
-        self._started.append(process)
+        self.started.append(process)
         return process
-
-    def end(self) -> None:
-        """Leave no process behind."""
-        for process in self._started:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if process.stdout and not process.stdout.closed:
-                process.communicate()
 
     def run(self, *arguments: str, check: int = 0, timeout: float = 280, **variables: str) -> str:
         """The command to its end; its output."""
@@ -115,7 +110,7 @@ class Disturbed:
             assert tables["trials"].height == len(planned)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 240) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "waited too long"
@@ -152,7 +147,16 @@ def finished(calm: Disturbed, tmp_path: Path) -> Disturbed:
 
 
 @pytest.fixture
-def disturbed(tmp_path: Path) -> Iterator[Disturbed]:
-    one = Disturbed(tmp_path)
-    yield one
-    one.end()
+def disturbed(tmp_path: Path) -> Disturbed:
+    return Disturbed(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_process_stays() -> Iterator[None]:
+    yield
+    for process in Disturbed.started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.stdout and not process.stdout.closed:
+            process.communicate()
+    Disturbed.started.clear()
