@@ -213,6 +213,11 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
             except RayIsGone:
                 display.leaving()
                 return report.errors
+            except RuntimeError as error:
+                # Tune 2.60 takes a worker that Ray killed to save the node's memory for a fault of its own and ends
+                if not isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):
+                    raise
+                return [*report.errors, f"{error.__cause__}\nWith fewer --slots, trials have more memory each."]
         if report.refused is not None:
             raise report.refused
         return report.errors + [str(error) for error in results.errors]
