@@ -16,7 +16,7 @@ test: .venv/installed  ## the whole suite
 	$(BIN)/python -m pytest
 
 faults: .venv/installed  ## processes killed, nodes lost, disks filled: results as if nothing had happened
-	$(BIN)/python -m pytest -m faults -W "ignore::ResourceWarning" tests/faults
+	$(BIN)/python -m pytest -m faults --durations=0 -W "ignore::ResourceWarning" tests/faults
 
 lint: .venv/installed  ## format, lint, types, import directions
 	$(BIN)/ruff format --check .

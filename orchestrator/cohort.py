@@ -23,6 +23,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from orchestrator.cost import Estimate
 from orchestrator.deadline import Deadline
 from orchestrator.output import captured
 from orchestrator.parts import PARTS
@@ -101,6 +102,8 @@ class Cohort:
     stop: int
     patience_seconds: float | None = None
     """After so long, trials that have not begun are given back; None: never."""
+    needed_seconds: float = 0.0
+    """Time that has to be left before the run's deadline for a trial to be begun."""
 
     @property
     def label(self) -> str:
@@ -206,6 +209,7 @@ class CohortRunner:
         self._num_segments = 0
         self._careful = bool(self._markers())
         self._mark({})
+        self._needed_seconds = cohort.needed_seconds
         self._give_back_at = time.monotonic() + (cohort.patience_seconds or math.inf)
         planned = read_planned(self._store, cohort.run_id, cohort.start, cohort.stop)
         self._rows = {trial.trial_id: row for row, trial in enumerate(planned, start=cohort.start)}
@@ -219,8 +223,6 @@ class CohortRunner:
         rows: list[Mapping[str, list[Row]]] = []
         done: list[TrialConfig] = []
         for trial, attempt, record in self._in_time():
-            if self._settings.deadline:
-                self._settings.deadline.saw(sum(record.seconds.values()))
             if record.error is None:
                 done.append(trial.config)
             rows.append(
@@ -256,11 +258,16 @@ class CohortRunner:
     def _in_time(self) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """What is attempted until the run has to be over; a trial that left a checkpoint and went is no attempt."""
         deadline = self._settings.deadline
-        try:
-            while deadline is None or deadline.has_time(time.time()):
-                yield next(self._attempts)
-        except (StopIteration, Interrupted):
-            return
+        while deadline is None or deadline.has_time(time.time(), self._needed_seconds):
+            try:
+                attempt = next(self._attempts)
+            except (StopIteration, Interrupted):
+                return
+            if deadline:
+                took = sum(attempt[2].seconds.values())
+                needed = deadline.needed_seconds(Estimate(seconds=took, low=took, high=took))
+                self._needed_seconds = max(self._needed_seconds, needed)
+            yield attempt
 
     def _attempts_at(self, trials: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """The normal way: one pass, sharing everything."""

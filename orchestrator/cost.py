@@ -12,7 +12,7 @@ Only scheduling reads this. What a trial gives never depends on what it was thou
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +150,10 @@ class CostModel:
         different pruners' factors are taken to err independently.
         """
         cells, places = self._cells(trials)
-        counts = np.bincount(places, minlength=len(cells)).tolist()
+        return self.estimate_cells(cells, np.bincount(places, minlength=len(cells)).tolist())
+
+    def estimate_cells(self, cells: Sequence[Row], counts: Sequence[int]) -> Estimate:
+        """The same for so many trials of each kind; `cells` have `COLUMNS`."""
         by_pruner: dict[Hashable, float] = {}
         variance = total = 0.0
         for row, count in zip(cells, counts, strict=True):
@@ -164,6 +167,24 @@ class CostModel:
             variance += (seconds * self._spread(path)) ** 2 / max(1, seen.count)
         factor = math.exp(min(INTERVAL * math.sqrt(variance) / total, 5.0)) if total else 1.0
         return Estimate(seconds=total, low=total / factor, high=total * factor)
+
+    def longest(self, trials: Trials) -> Estimate | None:
+        """Seconds of the longest of some trials; None where one of them is of a kind that was never measured.
+
+        Nineteen in twenty trials take less than `high`.
+        """
+        found = Estimate(seconds=0.0, low=0.0, high=0.0)
+        for row in self._cells(trials)[0]:
+            kind = _paths(row)[-1]
+            if kind not in self._nodes:
+                return None
+            seconds, factor = self._predict(row), math.exp(INTERVAL * self._spread(kind))
+            found = Estimate(
+                seconds=max(found.seconds, seconds),
+                low=max(found.low, seconds / factor),
+                high=max(found.high, seconds * factor),
+            )
+        return found
 
     def _cells(self, trials: Trials) -> tuple[list[Row], NDArray[np.int64]]:
         """Columns of the trials that differ in what costs anything, and the place of each trial's among them."""

@@ -1,7 +1,10 @@
 """The time by which a run has to be over, and what is begun before it.
 
-No trial is begun that would not end in time, going by the longest that is known. Trials of nearly the whole time are
-begun at any time: they cannot end in a task of a queue at all, and go on from their checkpoint in the next.
+No trial is begun that would not end in time, going by what trials of its kind took, with a margin
+(`CostModel.longest`), and where none was measured by the longest that is known. Two are begun all the same, because a
+task of a queue that began nothing would be queued for ever: trials of nearly the whole time, which end in no task and
+go on from their checkpoint in the next, and a slot's first, where half of the time is left and starting up took the
+other.
 """
 
 from __future__ import annotations
@@ -11,13 +14,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from orchestrator.cost import PHASES
+from orchestrator.cost import PHASES, Estimate
 from orchestrator.errors import BadInput
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_table
 
 TOO_LONG = 0.9
 """Share of the whole time from which on a trial is begun whatever is left: its start-up takes some of the rest."""
+ENOUGH_FOR_THE_FIRST = 0.5
+"""Share of the whole time with which a slot's first trial is begun, however long it may take."""
 
 
 @dataclass(kw_only=True)
@@ -29,10 +34,17 @@ class Deadline:
     longest_seconds: float = 0.0
     """Of the trials known so far."""
 
-    def has_time(self, now: float) -> bool:
-        """Whether a trial that is begun now can be expected to end in time."""
-        is_too_long = self.longest_seconds >= TOO_LONG * (self.end - self.began)
-        return now <= self.end and (is_too_long or now + self.longest_seconds <= self.end)
+    def has_time(self, now: float, needed_seconds: float) -> bool:
+        """Whether a trial that needs so much time can be expected to end if it is begun now."""
+        return now + needed_seconds <= self.end
+
+    def needed_seconds(self, expected: Estimate | None, *, is_first: bool = False) -> float:
+        """How much time has to be left to begin trials that take as long as `expected`; None: none was measured."""
+        seconds, at_most = (expected.seconds, expected.high) if expected else (self.longest_seconds,) * 2
+        whole = self.end - self.began
+        if seconds >= TOO_LONG * whole:
+            return 0.0
+        return min(at_most, (ENOUGH_FOR_THE_FIRST if is_first else TOO_LONG) * whole)
 
     def saw(self, seconds: float) -> None:
         """A trial took this long."""

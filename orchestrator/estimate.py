@@ -52,26 +52,26 @@ class Forecast:
         """JSON-ready values."""
         found: dict[str, Any] = {
             "trials": self.trials,
-            "slot_hours": _hours(self.seconds),
+            "slot_hours": hours_of(self.seconds),
             "from_trials": self.num_measured,
             "device": self.device,
         }
         if self.price is not None:
-            found["money"] = {name: hours * self.price for name, hours in _hours(self.seconds).items()}
+            found["money"] = {name: hours * self.price for name, hours in hours_of(self.seconds).items()}
         return found
 
     def lines(self) -> list[str]:
         """In sentences."""
-        hours = _hours(self.seconds)
+        hours = hours_of(self.seconds)
         basis = (
             f"from {self.num_measured:,} trials measured on {self.device}"
             if self.num_measured
             else f"a guess for {self.device} from sizes: nothing was measured yet, so it can be ten times off"
         )
-        found = [f"about {_said(hours)} slot-hours ({_said(hours, interval=True)}), {basis}"]
+        found = [f"about {said(hours)} slot-hours ({said(hours, interval=True)}), {basis}"]
         if self.price is not None:
             money = {name: value * self.price for name, value in hours.items()}
-            found.append(f"at {self.price:g} a slot and hour about {_said(money)} ({_said(money, interval=True)})")
+            found.append(f"at {self.price:g} a slot and hour about {said(money)} ({said(money, interval=True)})")
         return found
 
 
@@ -115,19 +115,18 @@ class Outcome:
             "run": self.run_id,
             "trials": self.trials,
             "done": self.done,
-            "expected_slot_hours": _hours(self.expected),
+            "expected_slot_hours": hours_of(self.expected),
             "slot_hours": self.seconds / HOUR,
             "error": self.error,
         }
 
     def line(self) -> str:
         """In a sentence."""
-        hours = _hours(self.expected)
-        taken = _said({"expected": self.seconds / HOUR})
-        said = f"run {self.run_id}: {_said(hours)} slot-hours expected ({_said(hours, interval=True)}), {taken} taken"
+        hours, taken = hours_of(self.expected), said({"expected": self.seconds / HOUR})
+        line = f"run {self.run_id}: {said(hours)} slot-hours expected ({said(hours, interval=True)}), {taken} taken"
         if self.error is None:
-            return f"{said} by {self.done:,} of {self.trials:,} trials"
-        return f"{said}: {self.error:+.0%}"
+            return f"{line} by {self.done:,} of {self.trials:,} trials"
+        return f"{line}: {self.error:+.0%}"
 
 
 def outcomes(store: Store) -> list[Outcome]:
@@ -147,14 +146,15 @@ def outcomes(store: Store) -> list[Outcome]:
     return found
 
 
-def _hours(seconds: Estimate) -> dict[str, float]:
+def hours_of(seconds: Estimate) -> dict[str, float]:
+    """An estimate in hours."""
     return {"expected": seconds.seconds / HOUR, "low": seconds.low / HOUR, "high": seconds.high / HOUR}
 
 
-def _said(values: dict[str, float], *, interval: bool = False) -> str:
+def said(values: dict[str, float], *, interval: bool = False) -> str:
     """Two digits are all that an estimate has.
 
-    >>> _said({"expected": 12.34}), _said({"low": 0.00123, "high": 1234.0}, interval=True)
+    >>> said({"expected": 12.34}), said({"low": 0.00123, "high": 1234.0}, interval=True)
     ('12', '0.0012 to 1,200')
     """
     keys = ("low", "high") if interval else ("expected",)

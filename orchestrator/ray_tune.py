@@ -14,6 +14,7 @@ import logging
 import math
 import os
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -53,7 +54,7 @@ OUR_ROOT = Path(__file__).resolve().parents[1]
 """The folder that our packages are imported from."""
 
 SECONDS_TO_STOP = 20.0
-"""After a SIGTERM, for trials in flight to finish and commit."""
+"""After a SIGTERM, for trials in flight to finish and commit; and for Tune to let go of a Ray that is gone."""
 
 SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 """What Tune would copy from our environment into its actors' and Ray into its logs, in plain text (Ray 2.60)."""
@@ -62,8 +63,9 @@ PENDING_ON_CLUSTER = 32
 """Cohorts that wait for a slot of a running cluster: what its autoscaler sees to start nodes for."""
 
 SECONDS_BETWEEN_LOOKS = 2.0
-SECONDS_WITHOUT_NODES = 10.0
-"""After which Ray is gone. A living cluster always has its head."""
+SECONDS_WITHOUT_RAY = 10.0
+"""After which Ray is gone: its head does not answer, or knows of no living node. With the time to stop, below the
+minute after which Ray 2.60 ends every process that does not reach the head."""
 
 LONGEST_MEETING_SECONDS = 30.0
 """That processes of a run wait for each other to start."""
@@ -179,8 +181,13 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
     What is committed is in the store, whatever happens here. Returns early, without error, when interrupted. Raises
     OSError where the system refused a worker what it asked for: the disk is full, say.
     """
-    report = _Report(cohorts, display)
-    with _connected(cluster), tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch:
+    with (
+        _way_out(display) as way_out,
+        _connected(cluster),
+        _Watch(way_out) as watch,
+        tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch,
+    ):
+        report = _Report(cohorts, display, watch)
         stop_file = Path(scratch) / "stop"
         tuner = Tuner(
             with_resources(CohortTrainable, {"cpu": cluster.cpus_per_trial, "gpu": _gpus_per_trial(cluster)}),
@@ -200,19 +207,56 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
                 verbose=0,
             ),
         )
-        with _stopping_gently(display, stop_file), _without_secrets():
+        with _stopping_gently(display, stop_file, way_out), _without_secrets():
             try:
                 results = tuner.fit()
             except RayIsGone:
                 display.leaving()
                 return report.errors
+            except RuntimeError as error:
+                # Tune 2.60 takes a worker that Ray killed to save the node's memory for a fault of its own and ends
+                if not isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):
+                    raise
+                return [*report.errors, f"{error.__cause__}\nWith fewer --slots, trials have more memory each."]
         if report.refused is not None:
             raise report.refused
         return report.errors + [str(error) for error in results.errors]
 
 
 class RayIsGone(Exception):
-    """No node of the cluster is alive: Tune would wait for one for ever."""
+    """Ray does not answer, or no node of the cluster is alive: Tune would wait for ever."""
+
+
+class _Watch:
+    """Looks whether Ray is there, from a thread of its own: the main thread may be inside a call that Ray never ends.
+
+    Where Ray is gone, Tune hears of it at its next step, and the way out is open in case there is none.
+    """
+
+    def __init__(self, way_out: threading.Timer) -> None:
+        self._way_out = way_out
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self.is_ray_gone = False
+
+    def __enter__(self) -> _Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self._thread.join(SECONDS_BETWEEN_LOOKS)  # asked after its shutdown, Ray would start anew
+
+    def _look(self) -> None:
+        head = ray.get_runtime_context().gcs_address
+        alive_at = time.monotonic()
+        while not self._over.wait(SECONDS_BETWEEN_LOOKS):
+            if _is_ray_alive(head):
+                alive_at = time.monotonic()
+            elif time.monotonic() - alive_at > SECONDS_WITHOUT_RAY:
+                self.is_ray_gone = True
+                _open(self._way_out)
+                return
 
 
 class _Source(Searcher):
@@ -257,9 +301,8 @@ class _OnDemand(SearchGenerator):
 class _Report(Callback):
     """Passes on what Tune hears from the cohorts."""
 
-    def __init__(self, cohorts: Cohorts, display: ProgressDisplay) -> None:
-        self._cohorts, self._display = cohorts, display
-        self._looked_at = self._alive_at = time.monotonic()
+    def __init__(self, cohorts: Cohorts, display: ProgressDisplay, watch: _Watch) -> None:
+        self._cohorts, self._display, self._watch = cohorts, display, watch
         self._running: set[str] = set()
         self.errors: list[str] = []
         self.refused: OSError | None = None
@@ -269,14 +312,8 @@ class _Report(Callback):
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Raise RayIsGone where Ray's own processes died."""
-        now = time.monotonic()
-        if now - self._looked_at < SECONDS_BETWEEN_LOOKS:
-            return
-        self._looked_at = now
-        if any(node["Alive"] for node in ray.nodes()):
-            self._alive_at = now
-        elif now - self._alive_at > SECONDS_WITHOUT_NODES:
+        """Raise RayIsGone where it is."""
+        if self._watch.is_ray_gone:
             raise RayIsGone
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -341,29 +378,45 @@ def _connected(cluster: Cluster) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping_gently(display: ProgressDisplay, stop_file: Path) -> Iterator[None]:
+def _way_out(display: ProgressDisplay) -> Iterator[threading.Timer]:
+    """Once it is open, the process ends before long, as interrupted, whatever Ray waits for.
+
+    Ray waits a minute for its own processes to answer and then ends ours with 1, "some trials failed".
+    """
+
+    def leave() -> None:
+        display.leaving()
+        os._exit(int(Exit.INTERRUPTED))
+
+    timer = threading.Timer(SECONDS_TO_STOP, leave)
+    timer.daemon = True
+    try:
+        yield timer
+    finally:
+        timer.cancel()
+
+
+def _open(way_out: threading.Timer) -> None:
+    """Start to leave; who leaves already goes on."""
+    if not way_out.is_alive():
+        way_out.start()
+
+
+@contextmanager
+def _stopping_gently(display: ProgressDisplay, stop_file: Path, way_out: threading.Timer) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM lets trials in flight finish and commit; the second stops at once.
 
     Long trials on this machine write a checkpoint first, and after a SIGTERM leave it at that: whoever sent it (Slurm,
     a container's end) kills soon.
 
     Tune's own handler would log advice on `Tuner.restore`, so it is off and ours asks Tune to stop by SIGUSR1.
-    A SIGTERM to the whole process group (Slurm, a container's end) stops Ray's processes too, and then Ray waits a
-    minute for them and exits with 1, "some trials failed": a timer leaves before that, with the right code.
+    A SIGTERM to the whole process group (Slurm, a container's end) stops Ray's processes too: hence the way out.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
     asked = False
-
-    def leave() -> None:
-        display.leaving()
-        os._exit(int(Exit.INTERRUPTED))
-
-    give_up = threading.Timer(SECONDS_TO_STOP, leave)
-    give_up.daemon = True
 
     def stop(number: int, frame: object) -> None:
         nonlocal asked
@@ -379,7 +432,7 @@ def _stopping_gently(display: ProgressDisplay, stop_file: Path) -> Iterator[None
         unpublished.write_text(wish.value, encoding="utf-8")
         unpublished.rename(stop_file)
         if number == signal.SIGTERM:
-            give_up.start()
+            _open(way_out)
         signal.raise_signal(signal.SIGUSR1)
 
     for number in previous:
@@ -387,7 +440,6 @@ def _stopping_gently(display: ProgressDisplay, stop_file: Path) -> Iterator[None
     try:
         yield
     finally:
-        give_up.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -429,6 +481,16 @@ def _gpus_per_trial(cluster: Cluster) -> float:
     if cluster.gpus_per_trial is not None:
         return cluster.gpus_per_trial
     return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+
+
+def _is_ray_alive(head: str) -> bool:
+    """Whether the head answers and knows of a living node. Asked while the head does not answer, Ray would block."""
+    host, _, port = head.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_BETWEEN_LOOKS).close()
+        return any(node["Alive"] for node in ray.nodes())
+    except (OSError, ray.exceptions.RayError):
+        return False
 
 
 def _is_node_alive(node_id: str) -> bool:

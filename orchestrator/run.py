@@ -28,6 +28,7 @@ from orchestrator.leftovers import remove_old_runs, tidy
 from orchestrator.origin import origin_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.progress import RunDisplay
+from orchestrator.resources import paid_resources, trial_resources
 from orchestrator.run_state import RunState
 from orchestrator.saved_sweeps import save_sweep
 from orchestrator.schedule import Schedule, in_running_order
@@ -36,10 +37,16 @@ from orchestrator.sizes import cost_model
 from orchestrator.spending import BudgetSpent, Metered, Purse
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import Provenance
-from orchestrator.sweep import Sweep
 from orchestrator.sweepfile import SweepFile
 from training.config import CHECKPOINT_SECONDS
 from training.datasets.table import DATASETS
+
+REMEMBERED = (
+    *("device", "engine", "gpus_per_trial", "cpus_per_trial"),
+    *("max_attempts", "time_limit_seconds", "checkpoint_seconds", "data_root"),
+)
+"""Options that a resume takes over: how each trial is run. Where, how many at a time, which part and until when is for
+whoever resumes to say: the machine may be another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +71,7 @@ class RunOptions:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Between checkpoints of a long trial."""
     data_root: str | None = None
-    """The folder of data sets, absolute; None lets each node use its own default."""
+    """The folder of data sets, absolute; None lets each node use its own variable or default."""
     shard: Shard | None = None
     """The part of the sweep to run; None is all of it."""
     within_seconds: float | None = None
@@ -73,6 +80,11 @@ class RunOptions:
     """Gets how the run goes as JSON-ready values, now and then; None: sentences on the console."""
     runner: str = RUNNER
     """What runs the trials of a cohort (`RunSettings.runner`)."""
+
+    def to_remember(self) -> dict[str, Any]:
+        """What a resume takes over, where it is not what it would be anyway."""
+        fresh = RunOptions()
+        return {name: getattr(self, name) for name in REMEMBERED if getattr(self, name) != getattr(fresh, name)}
 
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
@@ -91,7 +103,7 @@ def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console:
         _prepare_data(plan, options)
     elif options.choice.failed and plan.num_failed:
         console.print(f"--error or --attempts leave all {plan.num_failed:,} failed trials out", highlight=False)
-    save_sweep(file, store)
+    save_sweep(file, store, options.to_remember())
     purse = _purse(file, store, options)
     while plan.to_run:
         if purse and purse.spent:
@@ -165,7 +177,7 @@ def _run_once(
     trials = in_running_order(plan.to_run, costs)
     publish_run(store, settings, trials)
     keep_forecast(store, run_id, forecast(costs, trials))
-    schedule = Schedule(trials, costs, location=store.location, run_id=run_id)
+    schedule = Schedule(trials, costs, location=store.location, run_id=run_id, deadline=deadline)
     cluster = Cluster(
         address=options.address,
         slots=options.slots,
@@ -178,15 +190,6 @@ def _run_once(
             return run_cohorts(schedule, cluster, told, run_id=run_id), display.was_stopped
     finally:
         store.remove_folder("runs", run_id)
-
-
-def trial_resources(sweep: Sweep, gpus: float | None, cpus: float | None) -> dict[str, Any]:
-    """What each trial reserves: what a command says, then the sweep file. None GPUs are one where there are any."""
-    in_file = None if sweep.resources.gpu == "auto" else sweep.resources.gpu
-    return {
-        "gpus_per_trial": in_file if gpus is None else gpus,
-        "cpus_per_trial": sweep.resources.cpu if cpus is None else cpus,
-    }
 
 
 def _check_device(options: RunOptions) -> None:
@@ -202,9 +205,13 @@ def _check_device(options: RunOptions) -> None:
 
 def _prepare_data(plan: Plan, options: RunOptions) -> None:
     """On a Ray of our own, fetch and decode each data set before the first trial, and refuse at once what is amiss."""
+    if options.address != "local":
+        return
     names = dict.fromkeys(dataset for dataset, _ in plan.networks)
+    for dataset in names:
+        _require_root(dataset.name, options.data_root)
     read = [dataset for dataset in names if dataset.name in DATASETS and DATASETS[dataset.name].files]
-    if not read or options.address != "local":
+    if not read:
         return
     from training.build import load_dataset
 
@@ -213,6 +220,17 @@ def _prepare_data(plan: Plan, options: RunOptions) -> None:
             load_dataset(dataset, options.data_root)
         except ValueError as error:
             raise BadInput(str(error)) from None
+
+
+def _require_root(dataset: str, root: str | None) -> None:
+    """Refuse a folder of data sets that was named and is not there, where nothing will be downloaded into it."""
+    ours = DATASETS.get(dataset)
+    if root is None or Path(root).is_dir() or (ours and (ours.is_fetched or not ours.files)):
+        return
+    raise BadInput(
+        f"{root}, where {dataset} is to be read from, is not on this machine: --data-root DIR names the folder of data "
+        "sets here"
+    )
 
 
 def _deadline(options: RunOptions, began: float, store: Store) -> Deadline | None:
@@ -225,15 +243,8 @@ def _deadline(options: RunOptions, began: float, store: Store) -> Deadline | Non
 def _purse(file: SweepFile, store: Store, options: RunOptions) -> Purse | None:
     if file.sweep.budget is None:
         return None
-    reserved = trial_resources(file.sweep, options.gpus_per_trial, options.cpus_per_trial)
-    gpus = reserved["gpus_per_trial"]
-    return Purse(
-        file.sweep.budget,
-        store,
-        file.sweep.name,
-        gpus_per_trial=1.0 if gpus is None else gpus,
-        cpus_per_trial=reserved["cpus_per_trial"],
-    )
+    paid = paid_resources(file.sweep, options.gpus_per_trial, options.cpus_per_trial)
+    return Purse(file.sweep.budget, store, file.sweep.name, **paid)
 
 
 def _provenance(folder: Path, run_id: str) -> Provenance:

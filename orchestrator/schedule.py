@@ -5,7 +5,8 @@ from what trials are thought to cost (`cost.py`) by then: an eighth of a slot's 
 and towards the end half of what is left over all slots, again and again (factoring: Hummel, Schonberg and Flynn 1992),
 so that the last cohorts take seconds and no slot idles while another holds a long queue. A network that was never
 measured starts with a few trials, whatever they are thought to cost; a cohort that takes twice as long as it should
-gives back the trials it has not begun. Trials that share levels of training stay together (`sharing.py`).
+gives back the trials it has not begun. Trials that share levels of training stay together (`sharing.py`). Where a run
+has to be over by some time (`deadline.py`), what would not end by then is passed over, and shorter trials come first.
 
 None of this changes a result, and nothing here outlives a run: what is left is planned minus committed.
 """
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from orchestrator.cohort import Cohort, Progress
 from orchestrator.cost import CostModel, Estimate
+from orchestrator.deadline import Deadline
 from orchestrator.sharing import in_sharing_order, sharing_starts
 from orchestrator.trials import Trials
 
@@ -63,13 +65,14 @@ class Schedule:
         *,
         location: str,
         run_id: str,
+        deadline: Deadline | None = None,
         clock: Callable[[], float] = time.monotonic,
         seconds_between_predictions: float = 1.0,
     ) -> None:
         """`trials` are the rows of the run's plan file, in running order."""
         self.trials, self.costs = trials, costs
         self._clock, self._seconds_between_predictions = clock, seconds_between_predictions
-        self._location, self._run_id = location, run_id
+        self._location, self._run_id, self._deadline = location, run_id, deadline
         self._begins_network = _changes(trials, "dataset", "model")
         self._begins_dense, self._begins_levels = sharing_starts(trials)
         self._may_give_back = not any(levels.pre_epochs for levels in trials.parts.of["levels"])
@@ -83,15 +86,21 @@ class Schedule:
         self._predicted_at, self._predicted_from = -math.inf, 1
 
     def next_cohort(self, slots: int) -> Cohort | None:
-        """The next cohort, where `slots` of them run at a time; None where every trial is handed out."""
+        """The next cohort, where `slots` of them run at a time; None where every trial is handed out or passed over."""
         if not self._waiting:
             return None
         self._predict()
         target = self._target_seconds(slots)
-        start, end = self._waiting.pop()
-        stop = self._stop(start, end, target)
-        if stop < end:
-            self._waiting.append((stop, end))
+        while True:
+            if not self._waiting:
+                return None
+            start, end = self._waiting.pop()
+            stop = self._stop(start, end, target)
+            if stop < end:
+                self._waiting.append((stop, end))
+            needed = self._needed_seconds(start, stop, slots)
+            if self._deadline is None or self._deadline.has_time(time.time(), needed):
+                break
         self._num_cohorts += 1
         self._num_running += 1
         expected = max(target, float(self._sums[stop] - self._sums[start]))
@@ -102,6 +111,7 @@ class Schedule:
             start=start,
             stop=stop,
             patience_seconds=PATIENCE * expected if self._may_give_back else None,
+            needed_seconds=needed,
         )
 
     def observe(self, progress: Progress) -> None:
@@ -110,6 +120,8 @@ class Schedule:
             self._is_done[row] = True
             if row not in progress.errors:
                 self.costs.observe(self.trials[row].config, seconds)
+            if self._deadline:
+                self._deadline.saw(seconds)
         if progress.given_back is not None:
             self._waiting.append(progress.given_back)
 
@@ -136,7 +148,16 @@ class Schedule:
     def _target_seconds(self, slots: int) -> float:
         waiting = sum(float(self._sums[stop] - self._sums[start]) for start, stop in self._waiting)
         share = min(float(self._sums[-1]) / (COHORTS_PER_SLOT * slots), waiting / (2 * slots))
+        if self._deadline:
+            share = min(share, self._deadline.end - time.time())
         return min(LONGEST_COHORT_SECONDS, max(SHORTEST_COHORT_SECONDS, share))
+
+    def _needed_seconds(self, start: int, stop: int, slots: int) -> float:
+        """Time that has to be left before the deadline for each trial of a cohort to be begun."""
+        if self._deadline is None:
+            return 0.0
+        longest = self.costs.longest(self.trials[start:stop])
+        return self._deadline.needed_seconds(longest, is_first=self._num_cohorts < slots)
 
     def _stop(self, start: int, end: int, target: float) -> int:
         """Where a cohort of about `target` seconds that begins at `start` ends: never within shared levels."""

@@ -10,18 +10,21 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from orchestrator.budget import BudgetSpec
-from orchestrator.cohort import Progress
 from orchestrator.cost import PHASES
+from orchestrator.resources import paid_resources
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_points, scan_table
+from orchestrator.sweep import Sweep
 
-if TYPE_CHECKING:  # Ray takes a second to import: only when there is something to run
+if TYPE_CHECKING:  # Ray and torch take seconds to import: only when there is something to run
+    from orchestrator.cohort import Progress
     from orchestrator.ray_tune import ProgressDisplay
 
 SECONDS_BETWEEN_READINGS = 60.0
@@ -31,6 +34,20 @@ class BudgetSpent(Exception):
     """Nothing further is begun; the message says what was spent and what to do."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What is spent of a limit."""
+
+    of: str
+    """gpu_hours, cpu_hours or money, as in the sweep file."""
+    spent: float
+    limit: float
+
+    def __str__(self) -> str:
+        said = {"gpu_hours": "GPU hours", "cpu_hours": "CPU hours"}.get(self.of, self.of)
+        return f"{self.spent:.4g} of {self.limit:.4g} {said}"
+
+
 @dataclass(kw_only=True)
 class Spending:
     """Hours of trials, each times what it reserves."""
@@ -38,18 +55,19 @@ class Spending:
     gpu_hours: float = 0.0
     cpu_hours: float = 0.0
 
+    def accounts(self, budget: BudgetSpec) -> list[Account]:
+        """What is spent of each limit that a budget sets."""
+        price = self.gpu_hours * (budget.price_per_gpu_hour or 0) + self.cpu_hours * (budget.price_per_cpu_hour or 0)
+        limits = [
+            ("gpu_hours", self.gpu_hours, budget.gpu_hours),
+            ("cpu_hours", self.cpu_hours, budget.cpu_hours),
+            ("money", price, budget.money),
+        ]
+        return [Account(of=of, spent=spent, limit=limit) for of, spent, limit in limits if limit is not None]
+
     def reached(self, budget: BudgetSpec) -> str:
         """Which limit is reached, as a clause; empty while none is."""
-        price = self.gpu_hours * (budget.price_per_gpu_hour or 0) + self.cpu_hours * (budget.price_per_cpu_hour or 0)
-        limits = {
-            "GPU hours": (self.gpu_hours, budget.gpu_hours),
-            "CPU hours": (self.cpu_hours, budget.cpu_hours),
-            "money": (price, budget.money),
-        }
-        over = [
-            f"{spent:.4g} of {limit:.4g} {what}" for what, (spent, limit) in limits.items() if limit and spent >= limit
-        ]
-        return " and ".join(over)
+        return " and ".join(str(one) for one in self.accounts(budget) if one.spent >= one.limit)
 
 
 def read_spending(store: Store, sweep: str, *, gpus_per_trial: float, cpus_per_trial: float) -> Spending:
@@ -61,6 +79,26 @@ def read_spending(store: Store, sweep: str, *, gpus_per_trial: float, cpus_per_t
     by_device = rows.group_by(gpu=on_gpu).agg(hours=hours).collect()
     spent = {gpu: float(hours) for gpu, hours in by_device.iter_rows()}
     return Spending(gpu_hours=spent.get(True, 0.0) * gpus_per_trial, cpu_hours=spent.get(False, 0.0) * cpus_per_trial)
+
+
+def accounts_of(sweep: Sweep, told: Mapping[str, Any], store: Store) -> list[Account]:
+    """What a sweep has spent of its budget, where it has one; `told` are the options of its last run."""
+    if sweep.budget is None:
+        return []
+    paid = paid_resources(sweep, told.get("gpus_per_trial"), told.get("cpus_per_trial"))
+    return read_spending(store, sweep.name, **paid).accounts(sweep.budget)
+
+
+def accounts_json(accounts: Sequence[Account]) -> dict[str, dict[str, float]]:
+    """JSON-ready values, by limit."""
+    return {one.of: {"spent": one.spent, "limit": one.limit} for one in accounts}
+
+
+def budget_line(sweep: str, accounts: Sequence[Account]) -> str:
+    """In a sentence."""
+    spent = ", ".join(map(str, accounts))
+    is_over = any(one.spent >= one.limit for one in accounts)
+    return f"budget of {sweep}: {spent} spent" + (": nothing further is begun" if is_over else "")
 
 
 class Purse:

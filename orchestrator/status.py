@@ -15,7 +15,10 @@ from analysis.sparsity import sparsity_texts
 from orchestrator.changes import kept_apart, kept_apart_lines
 from orchestrator.errors import BadInput
 from orchestrator.estimate import Outcome, outcomes
+from orchestrator.outlook import Outlook, outlook
 from orchestrator.pruner_text import COLUMNS, pruner_text
+from orchestrator.saved_sweeps import latest_sweeps
+from orchestrator.spending import Account, accounts_json, accounts_of, budget_line
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_points, scan_trials
 
@@ -48,10 +51,18 @@ class Status:
     """Completed trials that no sweep here asks for now, by the numerics version that computed them."""
     estimates: list[Outcome]
     """What each run was expected to take, and what its trials took."""
+    left: Outlook
+    """What is missing, and how fast it is run."""
+    budgets: dict[str, list[Account]]
+    """What is spent, by sweep; of those that have a budget."""
 
     def to_json(self) -> dict[str, Any]:
         """The status as JSON-ready values."""
-        return asdict(self) | {"estimates": [one.to_json() for one in self.estimates]}
+        return asdict(self) | {
+            "estimates": [one.to_json() for one in self.estimates],
+            "left": self.left.to_json(),
+            "budgets": {sweep: accounts_json(accounts) for sweep, accounts in self.budgets.items()},
+        }
 
 
 def read_status(store: Store) -> Status:
@@ -88,6 +99,12 @@ def read_status(store: Store) -> Status:
         kept_apart=kept_apart(store),
         errors=[(str(kind), str(message), int(count)) for kind, message, count in errors.iter_rows()],
         estimates=outcomes(store),
+        left=outlook(store),
+        budgets={
+            name: accounts_of(one.file.sweep, one.options, store)
+            for name, one in latest_sweeps(store).items()
+            if one.file.sweep.budget
+        },
     )
 
 
@@ -116,6 +133,10 @@ def show_status(status: Status, store: Store, console: Console) -> None:
         console.print(f"{count:,} x {kind}: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
     for line in kept_apart_lines(status.kept_apart):
         console.print(line, highlight=False, soft_wrap=True)
+    for line in status.left.lines():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for sweep, accounts in status.budgets.items():
+        console.print(budget_line(sweep, accounts), markup=False, highlight=False, soft_wrap=True)
     for outcome in status.estimates:
         console.print(outcome.line(), style="dim", markup=False, highlight=False, soft_wrap=True)
     next_step = "resume" if total.failed or total.missing else "report"

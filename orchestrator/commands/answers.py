@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from orchestrator.commands.arguments import AsJson, StoreDir, StoreDirs
+from orchestrator.commands.cluster import submitted
 from orchestrator.commands.consoles import out, print_json
 from orchestrator.commands.stores import existing_store, naming_damaged_files
 from orchestrator.errors import BadInput
 
 
-def status(directory: StoreDir, as_json: AsJson = False) -> None:
-    """Say how far the sweep in a results folder has come."""
+def status(
+    directory: StoreDir,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Of a submitted sweep: the cluster's dashboard; DIR is then the sweep's name."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how far the sweep in a results folder has come, or one that was submitted."""
     from orchestrator.status import read_status, show_status
 
-    store = existing_store(directory)
+    found = submitted(directory, address) if address else []
+    store = existing_store(found[0].results if found else directory)
     with naming_damaged_files(store):
         state = read_status(store)
     if as_json:
-        print_json(state.to_json())
-    else:
-        show_status(state, store, out)
+        print_json(state.to_json() | ({"jobs": [asdict(job) for job in found]} if found else {}))
+        return
+    for job in found:
+        out.print(f"{job.job_id}: {job.status.lower()}", markup=False, highlight=False, soft_wrap=True)
+    show_status(state, store, out)
 
 
 GIVE_BACK = "narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0"
@@ -55,6 +71,10 @@ def report(
             help="Choose this axis, e.g. lr or epoch, by validation accuracy for each curve and sparsity; report test.",
         ),
     ] = None,
+    tensorboard: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Also write each trial as a run of TensorBoard (pip install tensorboard)."),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Write it again and again until no trial is missing.")] = False,
     every: Annotated[float, typer.Option("--every", min=1, metavar="SECONDS", help="With --watch: how often.")] = 30,
 ) -> None:
@@ -80,6 +100,8 @@ def report(
             if not watch:
                 for path in write_report(*directories, **options):
                     out.print(place.shown(path), markup=False, highlight=False, soft_wrap=True)
+                if tensorboard is not None:
+                    _write_runs(directories, tensorboard)
                 return
             page = place.shown(place.path("report.html"))
             for counts in watch_report(*directories, every_seconds=every, **options):
@@ -90,6 +112,15 @@ def report(
         if not watch:
             raise
         out.print("No longer watching: the page stays as it is.", markup=False, highlight=False)
+
+
+def _write_runs(directories: Sequence[str], folder: Path) -> None:
+    from analysis.report.tensorboard import write_runs
+    from analysis.scan import scan
+
+    trials = scan(*directories)
+    count = write_runs(trials.results, trials.epochs, folder)
+    out.print(f"{count:,} runs. Next: tensorboard --logdir {shlex.quote(str(folder))}", markup=False, highlight=False)
 
 
 def _progress(counts: Mapping[str, int] | None, page: str) -> str:

@@ -114,8 +114,7 @@ def _submit_to_ray(asked: dict[str, Any], address: str, *, follow: bool, dry_run
     if follow:
         _follow(server, started)
     where = f"{shlex.quote(submission.sweep)} --address {shlex.quote(address)}"
-    results = shlex.quote(submission.results)
-    _show(f"Next: prunesweep logs {where} --follow; prunesweep cancel {where}; prunesweep status {results}")
+    _show(f"Next: prunesweep logs {where} --follow; prunesweep cancel {where}; prunesweep status {where}")
 
 
 def _submit_to_slurm(asked: dict[str, Any], *, dry_run: bool) -> None:
@@ -177,6 +176,23 @@ def cancel(name: SweepName, address: ServerAddress = "http://localhost:8265") ->
     for job in find_jobs(server, name):
         was_live = server.stop(job.job_id)
         _show(f"{job.job_id} was asked to stop" if was_live else f"{job.job_id} had ended ({job.status.lower()})")
+
+
+def submitted(name: str, address: str) -> list[Any]:
+    """The jobs of a submitted sweep. Raises BadInput where the cluster knows none, or we do not see its results."""
+    from orchestrator.store.layout import Store
+    from orchestrator.submit import find_jobs
+
+    found = find_jobs(_server(address), name)
+    store = Store(found[0].results)
+    store.check()
+    if not store.exists("sweeps"):
+        states = ", ".join(f"{job.job_id} {job.status.lower()}" for job in found)
+        raise BadInput(
+            f"{states}. Results go to {found[0].results}, and nothing of theirs is to be seen from here yet: "
+            f"prunesweep logs {shlex.quote(name)} --address {shlex.quote(address)}"
+        )
+    return found
 
 
 def _server(address: str) -> Any:

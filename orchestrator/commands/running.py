@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import typer
@@ -32,8 +33,17 @@ from orchestrator.commands.arguments import (
     Within,
 )
 from orchestrator.commands.consoles import err, out, print_json, print_json_line
-from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
+from orchestrator.commands.stores import (
+    data_root_of,
+    existing_store,
+    naming_damaged_files,
+    price_of,
+    store_of,
+)
 from training.config import CHECKPOINT_SECONDS
+
+OPTION_OF = {"time_limit_seconds": "time_limit", "checkpoint_seconds": "checkpoint_every"}
+"""What an option is called here where `RunOptions` calls it otherwise."""
 
 
 def plan(
@@ -50,7 +60,9 @@ def plan(
     from orchestrator.estimate import forecast
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
+    from orchestrator.saved_sweeps import latest_sweeps
     from orchestrator.sizes import cost_model
+    from orchestrator.spending import accounts_json, accounts_of, budget_line
     from orchestrator.sweepfile import read_sweep_file
 
     file = read_sweep_file(sweep)
@@ -61,14 +73,19 @@ def plan(
         planned = make_plan(file, store)
         costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
         change, apart = change_since_last_run(file, planned, store), kept_apart(store)
+        last_run = latest_sweeps(store).get(file.sweep.name)
+        accounts = accounts_of(file.sweep, last_run.options if last_run else {}, store)
     price = price_of(file.sweep, costs.device, price_per_gpu_hour, price_per_cpu_hour)
     expected = forecast(costs, planned.to_run, price)
     if as_json:
+        costs_json = {"estimate": expected.to_json(), "budget": accounts_json(accounts)}
         changes = {"change": change.to_json() if change else None, "kept_apart": apart}
-        print_json(plan_json(file, planned, root) | {"estimate": expected.to_json()} | changes)
+        print_json(plan_json(file, planned, root) | costs_json | changes)
     else:
         show_plan(file, planned, out, root)
-        for line in [*(expected.lines() if len(planned.to_run) else []), *lines_of_plan(change, apart)]:
+        lines = expected.lines() if len(planned.to_run) else []
+        lines += [budget_line(file.sweep.name, accounts)] if accounts else []
+        for line in [*lines, *lines_of_plan(change, apart)]:
             out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -120,6 +137,7 @@ def run(
 
 
 def resume(
+    context: typer.Context,
     directory: StoreDir,
     slots: Slots = CORES,
     address: Address = "local",
@@ -145,14 +163,14 @@ def resume(
     ] = None,
     changed: Changed = False,
 ) -> None:
-    """Run what is missing in a results folder, and try again what failed."""
+    """Run what is missing in a results folder, and try again what failed: each trial as the last run was told to."""
     from orchestrator.choice import Choice
-    from orchestrator.run import RunOptions
+    from orchestrator.run import REMEMBERED, RunOptions
     from orchestrator.saved_sweeps import load_saved_sweep
 
     choice = Choice.of_resume(only, error, attempts)
     store = existing_store(directory)
-    file = load_saved_sweep(store)
+    saved = load_saved_sweep(store)
     options = RunOptions(
         address=address,
         slots=slots,
@@ -164,11 +182,14 @@ def resume(
         time_limit_seconds=time_limit,
         checkpoint_seconds=checkpoint_every,
         choice=choice,
-        data_root=data_root_of(data_root, file),
+        data_root=data_root_of(data_root, saved.file),
         print_json=print_json_line if as_json else None,
         allow_changes=changed,
     )
-    _run(file, store, options)
+    sources = {name: context.get_parameter_source(OPTION_OF.get(name, name)) for name in REMEMBERED}
+    typed = {name for name, source in sources.items() if source and source.name != "DEFAULT"}
+    told = {name: value for name, value in saved.options.items() if name in sources and name not in typed}
+    _run(saved.file, store, replace(options, **told))
 
 
 def run_until_done(file: Any, store: Any, options: Any) -> tuple[Any, Any]:

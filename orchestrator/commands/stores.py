@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +12,16 @@ from orchestrator.errors import BadInput
 
 
 def data_root_of(given: str | None, file: Any) -> str | None:
-    """The root to hand to every worker, absolute; None where nobody named one, and each node has its own default."""
-    from training.datasets.root import ROOT_VARIABLE, data_root
+    """The root to hand to every worker, absolute; None where nobody named one: nodes have variables and defaults."""
+    from training.datasets.root import data_root
 
-    named = given or file.sweep.data_root or os.environ.get(ROOT_VARIABLE)
+    named = given or file.sweep.data_root
     return str(data_root(named)) if named else None
+
+
+def data_root_again(given: str | None, saved: Any) -> str | None:
+    """The same for a sweep that was run before: what is given now, else what that run was told."""
+    return data_root_of(given or saved.options.get("data_root"), saved.file)
 
 
 def price_of(sweep: Any, device: str, per_gpu_hour: float | None, per_cpu_hour: float | None) -> Any:

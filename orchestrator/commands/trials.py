@@ -9,7 +9,7 @@ import typer
 
 from orchestrator.commands.arguments import AsJson, DataRoot, Device, StoreDir
 from orchestrator.commands.consoles import err, out, print_json
-from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files
+from orchestrator.commands.stores import data_root_again, existing_store, naming_damaged_files
 from orchestrator.errors import BadInput
 
 
@@ -40,13 +40,14 @@ def trial(
     if stored:
         show_trial(store, stored, out)
         return
-    file = load_saved_sweep(store)
-    identity, config = find_trial(file, trial_id)
+    saved = load_saved_sweep(store)
+    identity, config = find_trial(saved.file, trial_id)
     if not debug:
         show_trial(store, identity, out)
         return
     try:
-        debug_trial(file, store, identity, config, device, out, data_root_of(data_root, file), weights)
+        root = data_root_again(data_root, saved)
+        debug_trial(saved.file, store, identity, config, device, out, root, weights)
     except Exception:  # the trial's own: the debugger has seen it where it was raised
         err.print_exception(max_frames=12)
         err.print("The trial failed, as above. Nothing was written to the store.")
@@ -68,10 +69,11 @@ def audit(
     from orchestrator.saved_sweeps import load_saved_sweep
 
     store = existing_store(directory)
-    file = load_saved_sweep(store)
+    saved = load_saved_sweep(store)
     with naming_damaged_files(store):
-        chosen, num_completed = choose(file, store, sample, seed)
-        findings = list(run_again(file, store, chosen, device=device, data_root=data_root_of(data_root, file)))
+        chosen, num_completed = choose(saved.file, store, sample, seed)
+        root = data_root_again(data_root, saved)
+        findings = list(run_again(saved.file, store, chosen, device=device, data_root=root))
     if as_json:
         print_json(findings_json(findings))
     else:

@@ -48,8 +48,8 @@ ABANDONED_SECONDS = 86400.0
 """After which files of a merge that nobody published are taken for those of a compactor that was killed."""
 BYTES_PER_FILE = 64 * 2**20
 """Of what is read, compressed: in small files the same rows take more."""
-BUFFER_BYTES = 256 * 2**20
-"""Of rows in memory before they are split by range."""
+BUFFER_BYTES = 64 * 2**20
+"""Of rows in memory before they are split by range, which takes as much twice more."""
 ROWS_PER_GROUP = 2**16
 READERS = 16
 """Files of an object store that are fetched at a time."""
@@ -204,12 +204,30 @@ class _Ranges:
     def sorted_by(self, key: Sequence[str]) -> Iterator[pl.DataFrame]:
         """The rows of each range that has any, sorted, each row once."""
         for number in range(len(self._bounds) + 1):
-            spilled = self._folder.glob(f"{number}-*.arrow")
+            spilled = list(self._folder.glob(f"{number}-*.arrow"))
             frames = [pl.read_ipc(path) for path in spilled] or self._in_memory
             if frames:
-                rows = pl.concat(frames, how="diagonal_relaxed").unique(key).sort(key)
-                if rows.height:
-                    yield rows
+                yield from _sorted(frames, key)  # which takes them, so that they are not kept beside their sorted copy
+            for path in spilled:
+                path.unlink()
+
+
+def _sorted(frames: list[pl.DataFrame], key: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """The rows of some frames as one, sorted, each row once; the list is emptied."""
+    rows = pl.concat(frames, how="diagonal_relaxed")
+    frames.clear()
+    rows = rows.sort(key)
+    if _repeats(rows, key):
+        rows = rows.unique(key, keep="first", maintain_order=True)
+    if rows.height:
+        yield rows
+
+
+def _repeats(rows: pl.DataFrame, key: Sequence[str]) -> bool:
+    """Whether sorted rows have neighbours of one key."""
+    return bool(
+        rows.select(pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in key).any()).item()
+    )
 
 
 def _buffers(store: Store, table: str, live: LiveFiles) -> Iterator[pl.DataFrame]:

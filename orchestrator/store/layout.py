@@ -93,8 +93,12 @@ class Store:
 
     def entries(self, *parts: str) -> list[pafs.FileInfo]:
         """What lies in a folder, with sizes and times, unfinished files as well; empty where there is none."""
-        selector = pafs.FileSelector(self.path(*parts), allow_not_found=True)
-        return self._do(lambda: self.filesystem.get_file_info(selector))
+        folder = self.path(*parts)
+        # Arrow lists folders of Google's storage only where an object stands for them, and nobody makes one
+        is_google = self.filesystem.type_name == "gcs"
+        selector = pafs.FileSelector(folder, allow_not_found=True, recursive=is_google)
+        found = self._do(lambda: self.filesystem.get_file_info(selector))
+        return _first_level(found, folder) if is_google else found
 
     def publish_table(self, table: pa.Table, *parts: str) -> None:
         """Write a Parquet file that readers see whole or not at all."""
@@ -196,3 +200,14 @@ class Store:
     def _put(self, content: pa.Buffer, target: str) -> None:
         with self.filesystem.open_output_stream(target) as stream:
             stream.write(content)
+
+
+def _first_level(found: list[pafs.FileInfo], folder: str) -> list[pafs.FileInfo]:
+    """Of all that lies below a folder, what lies in it: files, and the folders of the others."""
+    level: dict[str, pafs.FileInfo] = {}
+    for info in found:
+        name, _, deeper = info.path.removeprefix(f"{folder.rstrip('/')}/").partition("/")
+        if deeper or name not in level:
+            path = f"{folder.rstrip('/')}/{name}"
+            level[name] = pafs.FileInfo(path, pafs.FileType.Directory) if deeper else info
+    return list(level.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import polars as pl
 import pytest
@@ -18,6 +20,9 @@ from orchestrator.plan import make_plan
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_table, scan_trials
 from orchestrator.sweepfile import read_sweep_file
+from tests.orchestrator.conftest import bucket, s3_server
+
+__all__ = ["bucket", "s3_server"]
 
 SWEEP = """
 name: disturbed
@@ -28,25 +33,31 @@ sparsity: [0.5, 0.9]
 seed: {count: 40}
 training: {epochs: 8}
 """
+"""Of 240 trials: some ten seconds on two cores."""
+SHORT_SWEEP = SWEEP.replace("count: 40", "count: 10")
+"""A quarter of its trials, for faults that need not hit a run half-way."""
 RESULTS = ["trial_id", "status", "final_train_loss", "final_test_loss", "final_test_accuracy", "kept_weights"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder are faults."""
+    """All tests of this folder are faults, and may take their time."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.faults)
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 class Disturbed:
     """A folder with the sweep, in which commands are run as a user runs them."""
+
+    started: ClassVar[list[subprocess.Popen[str]]] = []
+    """By all of them."""
 
     def __init__(self, folder: Path, text: str = SWEEP) -> None:
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
         (folder / "sweep.yaml").write_text(text)
         self.store = Store(folder / "results" / read_sweep_file(folder / "sweep.yaml").sweep.name)
-        self._started: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """The command in a process group of its own."""
@@ -59,16 +70,8 @@ class Disturbed:
             text=True,
             start_new_session=True,
         )
-        self._started.append(process)
+        self.started.append(process)
         return process
-
-    def end(self) -> None:
-        """Leave no process behind."""
-        for process in self._started:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            if process.stdout and not process.stdout.closed:
-                process.communicate()
 
     def run(self, *arguments: str, check: int = 0, timeout: float = 280, **variables: str) -> str:
         """The command to its end; its output."""
@@ -78,8 +81,10 @@ class Disturbed:
         return output
 
     @property
-    def num_planned(self) -> int:
-        return make_plan(read_sweep_file(self.folder / "sweep.yaml"), Store(self.folder / "nothing here")).num_trials
+    def planned(self) -> set[str]:
+        """Ids of the sweep's trials."""
+        plan = make_plan(read_sweep_file(self.folder / "sweep.yaml"), Store(self.folder / "nothing here"))
+        return set(plan.to_run.frame["trial_id"].cast(pl.String))
 
     @property
     def num_committed(self) -> int:
@@ -94,19 +99,18 @@ class Disturbed:
         """What each trial gave, in order of trial."""
         return scan_trials(self.store).select(RESULTS).sort("trial_id").collect()
 
-    def assert_like(self, undisturbed: pl.DataFrame, *, times: int | None = 1) -> None:
-        """One row a planned trial, equal to the undisturbed run's; with `times` 1, none of them ran twice."""
-        assert self.results().equals(undisturbed)
-        attempts = scan_table(self.store, "trials").collect()
-        assert attempts["trial_id"].n_unique() == self.num_planned
-        if times is not None:
-            assert attempts.height == times * self.num_planned
-        for table in ("epochs", "layers"):
-            assert scan_table(self.store, table).collect()["trial_id"].n_unique() == self.num_planned
-        assert not self.store.files("runs")
+    def assert_like(self, undisturbed: pl.DataFrame, *, once: bool = True) -> None:
+        """One row a planned trial, equal to the undisturbed run's; with `once`, none of them was committed twice."""
+        planned = self.planned
+        assert self.results().equals(undisturbed.filter(pl.col("trial_id").is_in(planned)))
+        tables = {table: scan_table(self.store, table).collect() for table in ("trials", "epochs", "layers")}
+        for table, rows in tables.items():
+            assert set(rows["trial_id"]) == planned, table
+        if once:
+            assert tables["trials"].height == len(planned)
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "waited too long"
@@ -114,10 +118,17 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 120) -> None:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    """The results of a run that nothing disturbed."""
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
+    """A sweep that nothing disturbed."""
     calm = Disturbed(tmp_path_factory.mktemp("calm"))
     assert "240 of 240 trials completed, 0 failed" in calm.run()
+    assert calm.store.folders("runs") == []
+    return calm
+
+
+@pytest.fixture(scope="session")
+def undisturbed(calm: Disturbed) -> pl.DataFrame:
+    """Its results."""
     results = calm.results()
     assert results.height == 240
     calm.assert_like(results)
@@ -125,7 +136,27 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 
 @pytest.fixture
-def disturbed(tmp_path: Path) -> Iterator[Disturbed]:
-    one = Disturbed(tmp_path)
-    yield one
-    one.end()
+def finished(calm: Disturbed, tmp_path: Path) -> Disturbed:
+    """A copy of it to do something to, as its workers wrote it: should files have been merged, they are not."""
+    copy = Disturbed(tmp_path / "finished")
+    root = Path(shutil.copytree(calm.store.location, copy.store.location))
+    for path in (*root.glob("merges/*"), *root.glob("*/merged-*")):
+        path.unlink()
+    copy.assert_like(calm.results())
+    return copy
+
+
+@pytest.fixture
+def disturbed(tmp_path: Path) -> Disturbed:
+    return Disturbed(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_process_stays() -> Iterator[None]:
+    yield
+    for process in Disturbed.started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        if process.stdout and not process.stdout.closed:
+            process.communicate()
+    Disturbed.started.clear()

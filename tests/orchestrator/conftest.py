@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.sweepfile import SweepFile, parse_sweep
+from tests.orchestrator.google_server import GoogleServer
 from tests.orchestrator.s3_server import S3Server
 
 SMALL_SWEEP = """
@@ -55,6 +56,17 @@ def s3_server() -> Iterator[S3Server]:
     """One S3 server for the session."""
     pytest.importorskip("moto", reason="the S3 server of the tests is moto's: pip install 'moto[s3]' flask flask-cors")
     server = S3Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def google_server() -> Iterator[GoogleServer]:
+    """One emulator of Google Cloud Storage for the session."""
+    pytest.importorskip(
+        "gcp_storage_emulator", reason="gs:// is tested against an emulator: pip install gcp-storage-emulator"
+    )
+    server = GoogleServer()
     yield server
     server.stop()
 

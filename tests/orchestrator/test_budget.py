@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from orchestrator.budget import BudgetSpec
+from orchestrator.cli import run_command
 from orchestrator.cohort import Progress
+from orchestrator.commands.consoles import out
 from orchestrator.errors import BadInput
 from orchestrator.plan import make_plan, publish_points
+from orchestrator.saved_sweeps import save_sweep
 from orchestrator.spending import Purse, Spending, read_spending
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_table
+from orchestrator.store.rows import config_columns
 from orchestrator.store.schema import TRIALS
 from orchestrator.sweepfile import SweepFile, parse_sweep
 from tests.orchestrator.conftest import SMALL_SWEEP, CommandLine
@@ -90,6 +97,45 @@ def test_every_attempt_at_a_trial_of_the_sweep_is_paid_for(small_sweep: SweepFil
     assert not purse.spent
     purse.add(Progress(cpu_seconds=100.0))
     assert purse.spent == "1.5 of 1.5 CPU hours"
+
+
+def test_plan_and_status_show_what_is_spent_of_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At what the last run reserved, or what the file says now before there was any."""
+    monkeypatch.chdir(tmp_path)
+    budget = "budget: {gpu_hours: 10, money: 4, price_per_gpu_hour: 2}\nresources: {gpu: 0.5}\n"
+    Path("small.yaml").write_text(SMALL_SWEEP + budget)
+    file = parse_sweep(SMALL_SWEEP + budget, name="small.yaml", folder=tmp_path)
+    store = Store(tmp_path / "results" / "small")
+
+    def shown(*words: str) -> tuple[Any, str]:
+        assert run_command([*words, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        screen = io.StringIO()
+        monkeypatch.setattr(out, "file", screen)
+        assert run_command([*words]) == 0
+        return found, screen.getvalue()
+
+    found, text = shown("plan", "small.yaml")
+    assert found["budget"] == {"gpu_hours": {"spent": 0.0, "limit": 10.0}, "money": {"spent": 0.0, "limit": 4.0}}
+    assert "budget of small: 0 of 10 GPU hours, 0 of 4 money spent\n" in text
+
+    save_sweep(file, store, {"gpus_per_trial": 0.25})
+    done = {"device": "cuda", "status": "completed", "train_seconds": 14400.0}
+    rows = [
+        config_columns(one.config) | done | {"trial_id": one.trial_id, "attempt_id": one.trial_id}
+        for one in make_plan(file, store).to_run[:2]
+    ]
+    store.publish_table(pa.Table.from_pylist(rows, schema=TRIALS), "trials", "one.parquet")
+    spent = {"gpu_hours": {"spent": 2.0, "limit": 10.0}, "money": {"spent": 4.0, "limit": 4.0}}
+    line = "budget of small: 2 of 10 GPU hours, 4 of 4 money spent: nothing further is begun\n"
+    found, text = shown("plan", "small.yaml")
+    assert found["budget"] == spent
+    assert line in text
+    found, text = shown("status", "results/small")
+    assert found["budgets"] == {"small": spent}
+    assert line in text
 
 
 @pytest.mark.filterwarnings("default")  # Ray's at exit are not ours

@@ -69,6 +69,27 @@ def test_option_goes_before_sweep_file_before_variable_and_each_reaches_the_work
     assert "final_train_loss" in prunesweep("trial", "r1", identity, "--debug").stdout
 
 
+def test_a_resume_from_elsewhere_reads_the_data_that_the_run_was_told_to_read(
+    here: Path, prunesweep: CommandLine
+) -> None:
+    (here / "keyed.yaml").write_text(f"{SWEEP}data_root: root2\n")
+    told = ("--results", "r", "--slots", "1", "--data-root", "root3")
+    prunesweep("run", "keyed.yaml", *told, "--within", "0:00:00", check=5)
+    assert hashes(here / "r") == set()
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    results = str(here / "r")
+    (here / "root3").rename(here / "moved")
+    refused = prunesweep("resume", results, cwd=elsewhere, check=2).stderr
+    assert f"{here / 'root3'}, where own_set:load is to be read from, is not on this machine: --data-root" in refused
+    assert hashes(here / "r") == set()
+    prunesweep("resume", results, "--data-root", "../moved", "--slots", "1", cwd=elsewhere)
+    prunesweep("run", "keyed.yaml", "--results", "plain", "--data-root", "moved", "--slots", "1")
+    assert hashes(here / "r") == hashes(here / "plain")
+    identity = scan_trials(Store(here / "r")).collect()["trial_id"][0]
+    assert "final_train_loss" in prunesweep("trial", results, identity, "--debug", cwd=elsewhere).stdout
+
+
 def test_the_root_is_no_part_of_a_trial(tmp_path: Path) -> None:
     texts = [SMALL_SWEEP, f"{SMALL_SWEEP}data_root: /somewhere\n"]
     one, two = (parse_sweep(text, name="s", folder=tmp_path).sweep for text in texts)

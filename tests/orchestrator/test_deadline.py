@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cohort import Cohort, CohortRunner, RunSettings, publish_run
+from orchestrator.cost import CostModel, Estimate
 from orchestrator.deadline import Deadline, longest_trial_seconds, parse_duration
 from orchestrator.errors import BadInput
 from orchestrator.plan import make_plan
+from orchestrator.schedule import Schedule, cohorts_of
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_trials
 from orchestrator.store.rows import Provenance
@@ -36,7 +38,49 @@ WHERE = Provenance(run_id="r1", prunesweep_version="0", torch_version="0", git_c
     ],
 )
 def test_what_cannot_end_in_time_is_not_begun(now: float, longest: float, has_time: bool) -> None:
-    assert Deadline(began=0.0, end=100.0, longest_seconds=longest).has_time(now) is has_time
+    deadline = Deadline(began=0.0, end=100.0, longest_seconds=longest)
+    assert deadline.has_time(now, deadline.needed_seconds(None)) is has_time
+
+
+@pytest.mark.parametrize(
+    ("expected", "at_most", "is_first", "needed"),
+    [
+        (20.0, 40.0, False, 40.0),  # what is measured goes before the longest, with its margin
+        (40.0, 200.0, False, 90.0),  # or no task of 100 s would ever begin it
+        (40.0, 80.0, True, 50.0),
+        (20.0, 40.0, True, 40.0),
+        (95.0, 99.0, False, 0.0),
+    ],
+)
+def test_what_is_measured_decides_with_a_margin_and_something_is_always_begun(
+    expected: float, at_most: float, is_first: bool, needed: float
+) -> None:
+    deadline = Deadline(began=0.0, end=100.0, longest_seconds=70.0)
+    found = Estimate(seconds=expected, low=0.0, high=at_most)
+    assert deadline.needed_seconds(found, is_first=is_first) == needed
+
+
+def test_what_would_not_end_in_time_is_passed_over_and_shorter_trials_come_first(tmp_path: Path) -> None:
+    """Two networks of 60 and 5 s a trial, 30 s left of 200: only the second's are handed out, unmeasured ones not."""
+    text = (
+        "name: s\ndataset: digits\nmodel: [mlp, convnet, lenet_300_100]\npruner: random\nsparsity: [0.5, 0.9]\n"
+        "seed: {count: 5}\ntraining: {epochs: 1}\n"
+    )
+    trials = make_plan(parse_sweep(text, name="s.yaml", folder=tmp_path), Store(tmp_path / "s")).to_run
+    costs = CostModel()
+    seconds = {"mlp": 5.0, "convnet": 60.0}
+    for trial in trials:
+        for _ in range(100 * (trial.config.model.name in seconds)):
+            costs.observe(trial.config, seconds[trial.config.model.name])
+    now = time.time()
+    for left, expected in [(30.0, {"mlp"}), (95.0, {"mlp", "convnet"})]:
+        deadline = Deadline(began=now + left - 200.0, end=now + left, longest_seconds=150.0)
+        schedule = Schedule(trials, costs, location="x", run_id="r", deadline=deadline)
+        handed = [(one, trials[one.start].config.model.name) for one in cohorts_of(schedule, 1)]
+        assert {name for _, name in handed} == expected, left
+        assert sum(one.stop - one.start for one, _ in handed) == 10 * len(expected)
+        assert all(seconds[name] < one.needed_seconds < 1.5 * seconds[name] for one, name in handed)
+        assert schedule.next_cohort(1) is None
 
 
 @pytest.mark.parametrize("text", ["", "90", "1:00", "01:60:00", "2 h", "-01:00:00"])
@@ -63,7 +107,7 @@ def test_a_cohort_stops_where_a_trial_would_not_end_in_time(
     small_sweep: SweepFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = iter([True, True, True, False])
-    monkeypatch.setattr(Deadline, "has_time", lambda self, now: next(answers))
+    monkeypatch.setattr(Deadline, "has_time", lambda self, now, needed: next(answers))
     store = Store(tmp_path / "s")
     assert longest_trial_seconds(store) == 0.0
     trials = make_plan(small_sweep, store).to_run
@@ -75,8 +119,7 @@ def test_a_cohort_stops_where_a_trial_would_not_end_in_time(
     assert rows.height == 3
     sums = [sum(row[f"{phase}_seconds"] for phase in ("load", "build", "prune", "train")) for row in rows.to_dicts()]
     assert longest_trial_seconds(store) == pytest.approx(max(sums))
-    assert running._settings.deadline
-    assert running._settings.deadline.longest_seconds == pytest.approx(max(sums))
+    assert running._needed_seconds == pytest.approx(max(sums))
 
 
 def test_a_trial_that_is_asked_to_leave_goes_on_from_its_checkpoint_to_the_same_result(

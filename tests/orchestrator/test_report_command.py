@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,16 @@ def test_it_prints_every_file_it_wrote(builder: StoreBuilder, prunesweep: Comman
     paths = [Path(line) for line in prunesweep("report", str(root), "--svg", "--csv", "--notebook").stdout.splitlines()]
     assert all(path.is_file() for path in paths)
     assert {path.suffix for path in paths} == {".html", ".svg", ".csv", ".ipynb"}
+
+
+def test_runs_of_tensorboard_are_written_beside_it(
+    builder: StoreBuilder, prunesweep: CommandLine, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorboard", reason="pip install tensorboard")
+    builder.both("a", point={}, epochs=[{"test_accuracy": 0.5}], finished_at=datetime(2026, 11, 21, tzinfo=UTC))
+    said = prunesweep("report", str(builder.write()), "--tensorboard", "the runs").stdout
+    assert said.endswith("1 runs. Next: tensorboard --logdir 'the runs'\n")
+    assert len(list((tmp_path / "the runs").rglob("events.out.tfevents.*"))) == 1
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -168,7 +168,7 @@ def test_ctrl_c_commits_what_is_in_flight_and_says_how_to_go_on(tmp_path: Path) 
     assert process.returncode == 3, output
     assert "Stopping: trials in flight are finished and committed" in output
     assert "Interrupted. Next: prunesweep resume" in output
-    assert not store.files("runs")
+    assert store.folders("runs") == []
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ training: {epochs: 40}
 """
 FULL = ("--engine", "reference")
 """The small network that pruning leaves does what the model's layers do, and sleeps no longer."""
+RESULTS = ["trial_id", "final_train_loss", "final_test_loss", "final_test_accuracy", "kept_weights"]
 STEPS = 40 * 9
 """Of a trial: 1097 images in batches of 128."""
 
@@ -46,6 +47,7 @@ from pathlib import Path
 from torch import nn
 
 CALLS = Path(__file__).parents[3] / "calls"
+SECONDS_A_STEP = float(os.environ.get("SECONDS_A_STEP", "0.15"))
 
 class Slow(nn.Module):
     def __init__(self, input_shape, num_classes):
@@ -53,8 +55,8 @@ class Slow(nn.Module):
         self.fc = nn.Linear(64, num_classes)
 
     def forward(self, x):
-        if self.training:
-            time.sleep(0.15)
+        if self.training and SECONDS_A_STEP:
+            time.sleep(SECONDS_A_STEP)
             with CALLS.open("a") as calls:
                 calls.write(f"{os.getpid()}\\n")
         return self.fc(x.flatten(1))
@@ -85,7 +87,7 @@ def wait_until_done(books: Path, seconds: float) -> None:
 
 
 def test_tasks_cut_off_at_their_wall_time_go_on_until_every_trial_has_one_row(
-    slurm: Path, prunesweep: CommandLine, tmp_path: Path
+    slurm: Path, prunesweep: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two shards; a trial that fits in no turn leaves a checkpoint at the warning and is trained by several."""
     calls = tmp_path / "calls"
@@ -115,6 +117,10 @@ def test_tasks_cut_off_at_their_wall_time_go_on_until_every_trial_has_one_row(
     by_process = Counter(calls.read_text().split())
     assert len(by_process) > 1
     assert max(by_process.values()) < STEPS, "a later turn began from the start"
+    monkeypatch.setenv("SECONDS_A_STEP", "0")
+    prunesweep("run", "long.yaml", "--results", "undisturbed", "--device", "cpu", *FULL)
+    undisturbed = scan_table(Store(tmp_path / "undisturbed"), "trials").collect()
+    assert rows.select(RESULTS).sort("trial_id").equals(undisturbed.select(RESULTS).sort("trial_id"))
     assert list(slurm.glob("disk-*/*")) == []  # the scratch folder is gone, or was too long for Ray's sockets
 
 

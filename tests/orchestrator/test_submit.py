@@ -193,6 +193,11 @@ def test_shards_are_jobs_of_their_own_on_one_store(client: str, prunesweep: Comm
     assert rows.height == rows["trial_id"].n_unique() == 10
     assert len(set(rows["run_id"])) == 2
     assert prunesweep("logs", "small", "--address", client).stdout.count("trials completed") == 2
+    status = prunesweep("status", "small", "--address", client)
+    assert [line.rpartition(": ")[2] for line in status.stdout.splitlines()[:2]] == ["succeeded", "succeeded"]
+    assert "small: 10 of 10 trials completed" in status.stdout
+    found = json.loads(prunesweep("status", "small", "--address", client, "--json").stdout)
+    assert (found["total"]["completed"], [job["shard"] for job in found["jobs"]]) == (10, ["1/2", "2/2"])
     assert (
         "knows no sweep 'smal': did you mean 'small'?"
         in prunesweep("logs", "smal", "--address", client, check=2).stderr

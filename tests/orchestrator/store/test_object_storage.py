@@ -1,4 +1,4 @@
-"""A store in an S3 bucket, on a real server: the same promises as in a folder, and what mistakes lead to."""
+"""A store in a bucket, on real servers: the same promises as in a folder, and what mistakes lead to."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import http.server
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -19,15 +20,20 @@ from orchestrator.store.layout import Store
 from orchestrator.store.object_storage import StoreUnreachable
 from orchestrator.store.read import damaged_files, scan_table, scan_trials
 from orchestrator.store.write import write_segment
+from tests.orchestrator.google_server import GoogleServer
 from tests.orchestrator.s3_server import SECRET, Gate, S3Server
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 TRIAL = {"trials": [{"trial_id": "a", "attempt_id": "1", "status": "completed", "attempt": 1}]}
 
 
-@pytest.fixture
-def store(bucket: str) -> Store:
-    return Store(f"{bucket}/some sweeps/größe 2")
+@pytest.fixture(params=["s3", "gs"])
+def store(request: pytest.FixtureRequest) -> Store:
+    name = "some sweeps/größe 2"
+    if request.param == "s3":
+        return Store(f"{request.getfixturevalue('bucket')}/{name}")
+    server: GoogleServer = request.getfixturevalue("google_server")
+    return Store(server.address(f"{uuid.uuid4().hex}/{name}"))
 
 
 @pytest.fixture
@@ -58,6 +64,10 @@ def test_what_is_published_is_listed_read_replaced_and_removed(store: Store) -> 
     assert (store.files("trials"), store.folders("runs"), store.exists("runs", "r1")) == ([], [], False)
     with pytest.raises(FileNotFoundError):
         store.read_bytes("trials", "one.parquet")
+    store.publish_text("damaged", "trials", "two")
+    store.move(("trials", "two"), ("quarantine", "two"))
+    store.move(("trials", "two"), ("quarantine", "three"))
+    assert (store.files("trials"), store.files("quarantine"), store.folders()) == ([], ["two"], ["quarantine"])
 
 
 def test_one_store_is_not_another_that_its_name_begins(bucket: str) -> None:
@@ -68,7 +78,8 @@ def test_one_store_is_not_another_that_its_name_begins(bucket: str) -> None:
     assert Store(f"{bucket}/sweep-2").files("runs", "r1") == ["run.json"]
 
 
-def test_a_folder_of_more_files_than_one_answer_holds_is_listed_whole_and_removed(store: Store) -> None:
+def test_a_folder_of_more_files_than_one_answer_holds_is_listed_whole_and_removed(bucket: str) -> None:
+    store = Store(f"{bucket}/s")
     names = [f"{number:04d}.json" for number in range(1005)]  # S3 lists a thousand at a time
     for name in names:
         store.publish_bytes(b"{}", "runs", "r1", name)
@@ -208,6 +219,10 @@ def test_missing_credentials_are_said_at_once(bucket: str, monkeypatch: pytest.M
         ("s3://bucket/a?endpoint=x", "no such option, did you mean 'endpoint_override'"),
         (f"s3://bucket/a?secret_key={SECRET}", "no such option"),
         ("s3:///a", "names no bucket"),
+        ("gs:///a", "names no bucket"),
+        ("s3://anonymous@bucket/a", "an address may not hold credentials"),
+        (f"gs://someone:{SECRET}@bucket/a", "gs://...@bucket/a: an address may not hold credentials"),
+        (f"gs://bucket/a?access_token={SECRET}", "no such option"),
         ("ftp://host/a", "is no address of a store"),
     ],
 )
