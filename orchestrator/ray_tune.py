@@ -130,7 +130,12 @@ class CohortTrainable(Trainable):
     """One cohort as Ray Tune sees it: a few seconds of trials a step."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Begin in a new process."""
+        """Begin in a new process.
+
+        A SIGTERM (Ray's at its shutdown) ends it at once and leaves the trial at work for later: as the SystemExit that
+        Ray makes of it, it would pass for an error of that trial.
+        """
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
         if config["meeting"] is not None:
             _wait_for_others(Path(config["meeting"]), config["slots"])
         self._take(config)

@@ -97,7 +97,7 @@ def test_ctrl_c_once_and_twice(disturbed: Disturbed, undisturbed: pl.DataFrame) 
         assert process.returncode == 3, output
         assert ("Next: prunesweep resume" if times == 1 else "the same command goes on from there") in output
     time.sleep(SECONDS_OF_ORPHANS)
-    disturbed.run("resume", "results/disturbed", "--slots", "2")
+    disturbed.run()  # which leaves failed trials alone: none may have failed
     disturbed.assert_like(undisturbed, once=False)
 
 
