@@ -51,8 +51,8 @@ _REFUSED = re.compile(
 )
 _NO_BUCKET = re.compile(r"NO_SUCH_BUCKET|HTTP status 404|Bucket '[^']*' not found")
 
-_GONE = re.compile(r"No such directory|Cannot move source .* does not exist")
-"""How Arrow says it of Google's storage, and not as a FileNotFoundError."""
+_GONE = re.compile(r"^No such directory|^Cannot move source .* does not exist|NO_SUCH_KEY during CopyObject")
+"""How Arrow says it of Google's storage, and of a move in S3, and not as a FileNotFoundError."""
 
 T = TypeVar("T")
 
@@ -165,7 +165,7 @@ class Waiting:
                 self.has_answered = True
                 raise
             except OSError as error:
-                if _GONE.match(str(error)):
+                if _GONE.search(str(error)):
                     self.has_answered = True
                     raise FileNotFoundError(str(error)) from None
                 refusal = explained(error, self._address)
