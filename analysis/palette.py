@@ -18,7 +18,7 @@ import altair as alt
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")
 DASHES = ((1, 0), (7, 3), (2, 2), (9, 3, 2, 3), (4, 2))
 HOMES = dict(zip(("synflow", "snip", "magnitude", "grasp", "imp", "iterative_snip", "random"), COLOURS, strict=True))
-"""The colour of a pruner wherever it has one curve; of several, the first has it."""
+"""The colour of a pruner on every page; of several curves the last has it, that with the most rounds."""
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "triangle-right", "triangle-left", "cross")
 
 
@@ -41,7 +41,7 @@ class Palette:
     def _colours(self) -> dict[str, str]:
         """Homes first, then what is left of the colours, then all of them again."""
         at_home: dict[str, str] = {}
-        for curve in self.curves:
+        for curve in reversed(self.curves):
             home = HOMES.get(_pruner(curve))
             if home is not None and home not in at_home.values():
                 at_home[curve] = home
