@@ -11,7 +11,6 @@ largest resident set.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -36,11 +35,10 @@ _PEAK = "\nimport resource\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_ma
 
 def measure(script: str, store: Path) -> tuple[float, float]:
     """Seconds and largest resident set in GB of a fresh interpreter that runs a script on a store."""
-    # Polars, once imported, leaves its allocator's settings to every process that it starts: a shell does not
-    as_from_a_shell = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
-    command = [sys.executable, "-c", script + _PEAK, str(store)]
     start = time.perf_counter()
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=as_from_a_shell)
+    done = subprocess.run(
+        [sys.executable, "-c", script + _PEAK, str(store)], check=True, capture_output=True, text=True
+    )
     return time.perf_counter() - start, int(done.stdout.split()[-1]) * 1024 / 1e9
 
 

@@ -5,7 +5,6 @@ Heavy imports happen inside the commands that need them, so that `prunesweep --h
 
 from __future__ import annotations
 
-import errno
 import sys
 
 import typer
@@ -19,7 +18,8 @@ from orchestrator.commands.paper import reproduce
 from orchestrator.commands.running import plan, resume, run
 from orchestrator.commands.tables import export, query
 from orchestrator.commands.trials import audit, trial
-from orchestrator.errors import BadInput
+from orchestrator.errors import UNWRITABLE, BadInput
+from orchestrator.exit_codes import Exit
 
 app = typer.Typer(
     name="prunesweep",
@@ -33,18 +33,6 @@ app = typer.Typer(
 
 TYPER_INTERRUPTED = 130
 """What typer exits with on Ctrl-C."""
-
-UNWRITABLE = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ENOTDIR,
-    errno.EEXIST,
-    errno.ENAMETOOLONG,
-)
-"""System errors that are about the place where results go."""
 
 COMMANDS = (
     *(plan, run, resume, status, report, query, export, trial, audit, compact, doctor),
@@ -67,21 +55,21 @@ def run_command(arguments: list[str]) -> int:  # noqa: PLR0911  (one return an e
         if leaving.code != TYPER_INTERRUPTED:
             return int(leaving.code or 0)
         err.print("Interrupted. What was committed stays; the same command goes on from there.")
-        return 3
+        return int(Exit.INTERRUPTED)
     except BadInput as error:
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        return 2
+        return int(Exit.BAD_INPUT)
     except OSError as error:
         if error.errno not in UNWRITABLE:
             return _our_fault()
         err.print(f"{error}: make room or choose another place with --results", style="red", markup=False)
-        return 2
+        return int(Exit.BAD_INPUT)
     except Exception:
         return _our_fault()
-    return 0
+    return int(Exit.DONE)
 
 
 def _our_fault() -> int:
     err.print_exception(max_frames=12)
     err.print("This is an error in prunesweep, not in your input: please report it with the lines above.")
-    return 4
+    return int(Exit.OUR_FAULT)

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+UNWRITABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+)
+"""System errors that are about the place where results go."""
 
 
 class BadInput(ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -33,7 +34,7 @@ class RunDisplay:
     ) -> None:
         """With `print_json`, it gets JSON-ready values instead of the console sentences."""
         self._state, self._console, self._print_json = state, console, print_json
-        self._shown_at = time.monotonic()
+        self._shown_at = -math.inf
         self.was_stopped = False
         self._live: Live | None = None
         if console.is_terminal and print_json is None:

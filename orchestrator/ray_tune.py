@@ -46,7 +46,7 @@ from ray.tune import (
 from ray.tune.search import Searcher, SearchGenerator
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
-from orchestrator.errors import BadInput
+from orchestrator.errors import UNWRITABLE, BadInput
 from orchestrator.exit_codes import Exit
 from training.snapshots import Wish
 
@@ -167,10 +167,10 @@ class CohortTrainable(Trainable):
                 )
             progress = self._runner.step()
         except Exception as error:
-            place = error.errno if isinstance(error, OSError) else None
-            text = str(error) if place else traceback.format_exc()
-            return {"done": True, "progress": asdict(Progress()), "error": text, "errno": place}
-        return {"done": progress.finished, "progress": asdict(progress), "error": "", "errno": None}
+            unwritable = error.errno if isinstance(error, OSError) and error.errno in UNWRITABLE else None
+            text = str(error) if unwritable else traceback.format_exc()
+            return {"done": True, "progress": asdict(Progress()), "error": text, "unwritable": unwritable}
+        return {"done": progress.finished, "progress": asdict(progress), "error": "", "unwritable": None}
 
     def _wish(self) -> Wish:
         """What the driver wants, where it runs on this machine: Ray passes nothing on to an actor at work."""
@@ -184,7 +184,7 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
     """Run every cohort, each made when a slot is free; return the errors of those that did not get to their end.
 
     What is committed is in the store, whatever happens here. Returns early, without error, when interrupted. Raises
-    OSError where the system refused a worker what it asked for: the disk is full, say.
+    OSError where a worker could not write its results: the disk is full, say.
     """
     with (
         _way_out(display) as way_out,
@@ -333,8 +333,8 @@ class _Report(Callback):
         self._display.advance(progress)
         if result["error"]:
             self.errors.append(result["error"])
-        if result["errno"]:
-            self.refused = OSError(result["errno"], result["error"])
+        if result["unwritable"]:
+            self.refused = OSError(result["unwritable"], result["error"])
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._running.discard(trial.trial_id)

@@ -11,10 +11,6 @@ FOLDER = files("analysis") / "paper" / "published"
 
 
 def published(name: str) -> pl.DataFrame:
-    """A file of `published/`, CSV or Parquet; whole numbers in a column of fractions are fractions."""
+    """A file of `published/`, CSV or Parquet."""
     content = io.BytesIO((FOLDER / name).read_bytes())
-    if name.endswith(".parquet"):
-        return pl.read_parquet(content)
-    floats = [one for one in pl.read_csv(content).columns if one in ("compression_exponent", "critical_exponent")]
-    content.seek(0)
-    return pl.read_csv(content, schema_overrides=dict.fromkeys(floats, pl.Float64))
+    return pl.read_parquet(content) if name.endswith(".parquet") else pl.read_csv(content)

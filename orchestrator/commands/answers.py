@@ -79,11 +79,14 @@ def report(
     every: Annotated[float, typer.Option("--every", min=1, metavar="SECONDS", help="With --watch: how often.")] = 30,
 ) -> None:
     """Write one self-contained HTML page with the sweep's answers; of several stores side by side."""
-    os.environ.setdefault("_RJEM_MALLOC_CONF", GIVE_BACK)  # read once, when Polars is loaded
+    # read once, when Polars is loaded, which leaves its own to the processes that it starts
+    os.environ["_RJEM_MALLOC_CONF"] = GIVE_BACK
     from analysis.report.watch import watch_report
     from analysis.report.write import default_place, write_report
     from orchestrator.store.layout import Store
 
+    if watch and tensorboard is not None:
+        raise BadInput("--tensorboard with --watch: a run of TensorBoard is written once; leave out one of them")
     stores = [existing_store(directory) for directory in directories]
     place = Store(into or default_place(*directories))
     wanted = {"png": png, "svg": svg, "csv": csv, "notebook": notebook}

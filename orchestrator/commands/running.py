@@ -33,13 +33,7 @@ from orchestrator.commands.arguments import (
     Within,
 )
 from orchestrator.commands.consoles import err, out, print_json, print_json_line
-from orchestrator.commands.stores import (
-    data_root_of,
-    existing_store,
-    naming_damaged_files,
-    price_of,
-    store_of,
-)
+from orchestrator.commands.stores import data_root_of, existing_store, naming_damaged_files, price_of, store_of
 from training.config import CHECKPOINT_SECONDS
 
 OPTION_OF = {"time_limit_seconds": "time_limit", "checkpoint_seconds": "checkpoint_every"}

@@ -3,9 +3,8 @@
 Credentials come from the environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, the machine's role; for
 Google's application default credentials), never from the address: addresses stand in plans, in messages and in shell
 histories. A store that has answered before and fails now is having a bad time: it is asked again for
-`PATIENCE_SECONDS`.
-One that never answered probably has a wrong address: `FIRST_PATIENCE_SECONDS`. What asking again cannot mend (no such
-bucket, no permission) is said at once.
+`PATIENCE_SECONDS`. One that never answered probably has a wrong address: `FIRST_PATIENCE_SECONDS`. What asking again
+cannot mend (no such bucket, no permission) is said at once.
 """
 
 from __future__ import annotations

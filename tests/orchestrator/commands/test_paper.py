@@ -20,9 +20,7 @@ def test_a_figure_is_interrupted_gone_on_with_and_judged(prunesweep: CommandLine
     ) as started:
         assert started.stdout is not None
         for line in started.stdout:
-            if (
-                "0/3 trials" in line and "0/3 trials" not in said
-            ):  # a second Ctrl-C would not wait for what is in flight
+            if line.startswith("0/3 trials") and "0/3 trials" not in said:  # twice would not wait for what is in flight
                 started.send_signal(signal.SIGINT)
             said += line
     assert started.returncode == 3, said
