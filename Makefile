@@ -12,8 +12,8 @@ demo: .venv/installed  ## the main job on real data: a sweep of 430 trials, endi
 	@echo "  $(BIN)/prunesweep status results/quickstart"
 	@echo "  $(BIN)/prunesweep init my-sweep.yaml    # a commented sweep file of your own"
 
-test: .venv/installed  ## the whole suite
-	$(BIN)/python -m pytest
+test: .venv/installed  ## the whole suite, two files at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 faults: .venv/installed  ## processes killed, nodes lost, disks filled: results as if nothing had happened
 	$(BIN)/python -m pytest -m faults --durations=0 -W "ignore::ResourceWarning" tests/faults
