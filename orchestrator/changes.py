@@ -58,6 +58,13 @@ class Change:
         done = f", {self.num_dropped_completed:,} of them completed" if self.num_dropped else ""
         return [*lines, counts + done]
 
+    def lines_of_plan(self) -> list[str]:
+        """What `plan` says of it."""
+        lines = [f"since the last run: {line}" for line in self.lines()]
+        if self.needs_consent:
+            lines.append("since the last run: results would be left behind, so `run` asks for --changed")
+        return lines
+
 
 def change_since_last_run(file: SweepFile, plan: Plan, store: Store) -> Change | None:
     """How the sweep differs from its last run into this store; None where that was the first, or nothing differs."""
@@ -81,33 +88,6 @@ def change_since_last_run(file: SweepFile, plan: Plan, store: Store) -> Change |
         numerics={int(version): int(count) for version, count in other.iter_rows()},
         keys=_changed_keys(file, store, str(old["sweep_hash"][0])),
     )
-
-
-def kept_apart(store: Store) -> dict[int, int]:
-    """Completed trials that answer no point of the store's sweeps, by the numerics version that computed them."""
-    done = scan_trials(store).filter(pl.col("status") == "completed").select("trial_id", "numerics_version")
-    others = done.join(scan_points(store).select("trial_id"), on="trial_id", how="anti")
-    counts = others.group_by(pl.col("numerics_version").fill_null(0)).len().sort("numerics_version").collect()
-    return {int(version): int(count) for version, count in counts.iter_rows()}
-
-
-def kept_apart_lines(apart: Mapping[int, int]) -> list[str]:
-    """The same in words; none where there are none."""
-    total = sum(apart.values())
-    if not total:
-        return []
-    older = sum(count for version, count in apart.items() if version != NUMERICS_VERSION)
-    versions = ", ".join(str(version) for version in apart if version != NUMERICS_VERSION)
-    detail = f" ({older:,} of numerics version {versions}; this prunesweep has {NUMERICS_VERSION})" if older else ""
-    return [f"kept apart: {total:,} completed trials that no sweep here asks for now{detail}"]
-
-
-def lines_of_plan(change: Change | None, apart: Mapping[int, int]) -> list[str]:
-    """What `plan` says of both."""
-    lines = [f"since the last run: {line}" for line in change.lines()] if change else []
-    if change and change.needs_consent:
-        lines.append("since the last run: results would be left behind, so `run` asks for --changed")
-    return lines + kept_apart_lines(apart)
 
 
 def _changed_keys(file: SweepFile, store: Store, old_hash: str) -> list[tuple[str, str, str]]:

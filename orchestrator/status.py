@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.sparsity import sparsity_texts
-from orchestrator.changes import kept_apart, kept_apart_lines
 from orchestrator.errors import BadInput
 from orchestrator.estimate import Outcome, outcomes
+from orchestrator.kept_apart import KeptApart, kept_apart, kept_apart_lines
 from orchestrator.outlook import Outlook, outlook
 from orchestrator.pruner_text import COLUMNS, pruner_text
 from orchestrator.saved_sweeps import latest_sweeps
@@ -47,8 +47,8 @@ class Status:
     """By axis and value; a shared dense trial counts under each pruner."""
     errors: list[tuple[str, str, int]]
     """Type, message and number of failed trials, the most frequent first."""
-    kept_apart: dict[int, int]
-    """Completed trials that no sweep here asks for now, by the numerics version that computed them."""
+    kept_apart: list[KeptApart]
+    """Completed trials that no sweep here asks for now."""
     estimates: list[Outcome]
     """What each run was expected to take, and what its trials took."""
     left: Outlook
@@ -131,8 +131,8 @@ def show_status(status: Status, store: Store, console: Console) -> None:
     console.print(table)
     for kind, message, count in status.errors:
         console.print(f"{count:,} x {kind}: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
-    for line in kept_apart_lines(status.kept_apart):
-        console.print(line, highlight=False, soft_wrap=True)
+    for line in kept_apart_lines(status.kept_apart, store.location):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     for line in status.left.lines():
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for sweep, accounts in status.budgets.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 import typer
@@ -50,8 +50,9 @@ def plan(
     price_per_cpu_hour: PricePerCpuHour = None,
 ) -> None:
     """Say what a sweep file would run: points, trials, what is done, how long the rest takes, what it may cost."""
-    from orchestrator.changes import change_since_last_run, kept_apart, lines_of_plan
+    from orchestrator.changes import change_since_last_run
     from orchestrator.estimate import forecast
+    from orchestrator.kept_apart import kept_apart, kept_apart_lines
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
     from orchestrator.saved_sweeps import latest_sweeps
@@ -73,13 +74,14 @@ def plan(
     expected = forecast(costs, planned.to_run, price)
     if as_json:
         costs_json = {"estimate": expected.to_json(), "budget": accounts_json(accounts)}
-        changes = {"change": change.to_json() if change else None, "kept_apart": apart}
+        changes = {"change": change.to_json() if change else None, "kept_apart": [asdict(one) for one in apart]}
         print_json(plan_json(file, planned, root) | costs_json | changes)
     else:
         show_plan(file, planned, out, root)
         lines = expected.lines() if len(planned.to_run) else []
         lines += [budget_line(file.sweep.name, accounts)] if accounts else []
-        for line in [*lines, *lines_of_plan(change, apart)]:
+        lines += change.lines_of_plan() if change else []
+        for line in [*lines, *kept_apart_lines(apart, store.location)]:
             out.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from orchestrator.changes import change_since_last_run, kept_apart, kept_apart_lines
+from analysis.query import query
+from analysis.scan import scan
+from orchestrator.changes import change_since_last_run
+from orchestrator.kept_apart import GROUPS_SHOWN, KeptApart, kept_apart, kept_apart_lines
 from orchestrator.plan import make_plan
 from orchestrator.saved_sweeps import save_sweep
 from orchestrator.status import read_status
@@ -113,16 +117,33 @@ def test_results_of_an_older_numerics_version_are_kept_apart(
     assert found.lines()[0] == (
         f"10 results are of numerics version {NUMERICS_VERSION - 1}; this prunesweep has {NUMERICS_VERSION}"
     )
-    assert kept_apart(store) == {}, "the grid of their last run still asks for them"
+    assert kept_apart(store) == [], "the grid of their last run still asks for them"
 
     save_sweep(small_sweep, store)
     commit_all(small_sweep, store)
-    assert kept_apart(store) == {NUMERICS_VERSION - 1: 10}
     status = read_status(store)
-    assert (status.total.completed, status.kept_apart) == (10, {NUMERICS_VERSION - 1: 10})
-    (line,) = kept_apart_lines(status.kept_apart)
-    assert line.startswith("kept apart: 10 completed trials that no sweep here asks for now (10 of numerics version")
-    assert kept_apart_lines({NUMERICS_VERSION: 3}) == ["kept apart: 3 completed trials that no sweep here asks for now"]
+    assert status.total.completed == 10
+    assert {one.numerics_version for one in status.kept_apart} == {NUMERICS_VERSION - 1}
+    assert sum(one.num_trials for one in status.kept_apart) == 10
+    assert {one.pruner for one in status.kept_apart} == set(scan_trials(store).collect()["pruner"])
+    first, *groups, command = kept_apart_lines(status.kept_apart, store.location)
+    assert first == "kept apart: 10 completed trials that no sweep here asks for now"
+    assert len(groups) == len(status.kept_apart)
+    version = f"numerics version {NUMERICS_VERSION - 1}; this prunesweep has {NUMERICS_VERSION}"
+    assert all(line.endswith(version) for line in groups)
+    _, _, location, sql = shlex.split(command.partition(": ")[2])
+    assert query(scan(location), sql).collect()["numerics_version"].to_list() == [NUMERICS_VERSION - 1] * 10
+
+
+def test_kinds_that_are_kept_apart_are_counted_where_they_are_many() -> None:
+    one = KeptApart(numerics_version=NUMERICS_VERSION, dataset="digits", model="mlp", pruner="snip", num_trials=3)
+    assert kept_apart_lines([], "here") == []
+    assert kept_apart_lines([one], "here") == [
+        "kept apart: 3 completed trials that no sweep here asks for now",
+        "  3 of digits, mlp, snip",
+    ]
+    many = kept_apart_lines([one] * (GROUPS_SHOWN + 5), "here")
+    assert (len(many), many[-1]) == (GROUPS_SHOWN + 2, "  and 5 kinds more")
 
 
 def test_run_refuses_until_told_and_plan_shows(prunesweep: CommandLine, small_sweep: SweepFile, store: Store) -> None:
@@ -138,7 +159,7 @@ def test_run_refuses_until_told_and_plan_shows(prunesweep: CommandLine, small_sw
     assert "`run` asks for --changed" in shown
     as_json = json.loads(prunesweep("plan", "small.yaml", "--json").stdout)
     assert as_json["change"]["num_dropped_completed"] == 10
-    assert as_json["kept_apart"] == {}
+    assert as_json["kept_apart"] == []
 
     ran = prunesweep("run", "small.yaml", "--changed", "--slots", "2", "--device", "cpu").stdout
     assert "10 of 10 trials completed" in ran
