@@ -5,7 +5,8 @@
 Trials do nothing (`benchmarks.no_op`); everything around them is a run as of `prunesweep run`. Printed:
 
     no-op        from the start of scheduling (Ray is up) to the last commit; the whole command, with planning and Ray's
-                 start; growth of the driver's memory a trial over that time; files before and after it compacts itself
+                 start; growth of the driver's memory a trial over that time; files before and after it compacts
+                 itself, and without those that it replaced, which stay for an hour
     plain Tune   the same number of no-op trials would take so long as one Tune trial each: measured with --plain of
                  them, function trainables, no loggers, in a fresh process of the same run
     one second   --seconds-trials trials that sleep a second: slot time beyond the sleeping, as a share of it, with and
@@ -78,6 +79,7 @@ def _no_op(arguments: argparse.Namespace) -> dict[str, float]:
             "cohorts": run["cohorts"],
             "files": run["files"],
             "files after compaction": run["files_left"],
+            "files after the hour for late readers": run["files_kept"],
         }
 
 
@@ -102,6 +104,7 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
     from orchestrator.exit_codes import Exit
     from orchestrator.progress import RunDisplay
     from orchestrator.run import RunOptions, run_sweep
+    from orchestrator.store.compact import remove_replaced
     from orchestrator.store.layout import Store
     from orchestrator.sweepfile import parse_sweep
 
@@ -127,9 +130,12 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
     file = parse_sweep(text, name="scheduling.yaml", folder=folder)
     options = RunOptions(slots=slots, device="cpu", runner=runner)
     start = time.perf_counter()
-    outcome, left = run_sweep(file, Store(folder / "store"), options, Console(file=sys.stderr))
+    store = Store(folder / "store")
+    outcome, left = run_sweep(file, store, options, Console(file=sys.stderr))
     assert (outcome, left.num_completed) == (Exit.DONE, num_trials)
-    return seen | {"command_seconds": time.perf_counter() - start, "files_left": _num_files(folder)}
+    seen |= {"command_seconds": time.perf_counter() - start, "files_left": _num_files(folder)}
+    remove_replaced(store, grace_seconds=0)
+    return seen | {"files_kept": _num_files(folder)}
 
 
 def _num_files(folder: Path) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,6 +18,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from orchestrator.store.layout import Store
 from tests.faults.conftest import Disturbed, wait_until
 from tests.faults.test_killed_processes import processes_below
 
@@ -90,6 +93,32 @@ def test_a_node_goes_without_a_word_and_another_comes(
     cluster.add_node(cpus=1)
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
+    disturbed.assert_like(undisturbed)
+
+
+def nodes_at_work(store: Store) -> set[str]:
+    """Nodes on which a trial of a run that goes on was begun, by Ray's ids."""
+    found = set()
+    for run in store.folders("runs"):
+        for name in store.files("runs", run, "started"):
+            with suppress(FileNotFoundError):  # the trial is done meanwhile
+                found.add(json.loads(store.read_text("runs", run, "started", name))["node_id"])
+    return found
+
+
+def test_nodes_of_unlike_size_all_work(cluster: RayCluster, disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
+    cluster.start_head(cpus=0)
+    for cpus in (1, 2, 3):  # on the first there is no room for a trial
+        cluster.add_node(cpus=cpus)
+    process = disturbed.start(
+        "run", "sweep.yaml", "--address", cluster.address, "--cpus-per-trial", "2", **cluster.token
+    )
+    nodes: set[str] = set()
+    while process.poll() is None:
+        nodes |= nodes_at_work(disturbed.store)
+        time.sleep(0.05)
+    assert process.returncode == 0, process.communicate()[0]
+    assert len(nodes) == 2
     disturbed.assert_like(undisturbed)
 
 
