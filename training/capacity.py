@@ -38,8 +38,9 @@ def capacity(
     and one whose shape is an option.
     """
     entry = DATASETS.get(dataset.name)
-    if entry and entry.input_shape and entry.num_classes:
-        input_shape, num_classes = entry.input_shape, entry.num_classes
+    known_shape = entry.shape_with(dataset.kwargs) if entry else None
+    if entry and known_shape and entry.num_classes:
+        input_shape, num_classes = known_shape, entry.num_classes
     else:
         loaded = load_dataset(dataset, data_root)
         input_shape, num_classes = loaded.input_shape, loaded.num_classes

@@ -7,6 +7,7 @@ with a context of its own as in the middle of a cohort.
 from __future__ import annotations
 
 import gc
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -189,7 +190,14 @@ class CohortContext:
         order = torch.randperm(len(dataset.train), generator=generator(config.seeds.prune, "prune set"))
         chosen = order[:num_examples]
         inputs, targets = next(dataset.train.batches(chosen, len(chosen)))
-        return PruneSet(inputs=inputs, targets=targets)
+        if config.pruner.mode == "train":  # BatchNorm sees a batch: its size is part of the result
+            return PruneSet(inputs=inputs, targets=targets)
+        return PruneSet(inputs=inputs, targets=targets, batch_size=scored_at_once(dataset.input_shape))
+
+
+def scored_at_once(input_shape: tuple[int, int, int]) -> int:
+    """Examples of a prune set that a network is given at a time: 256, or as many as have the pixels of 256 of 64x64."""
+    return min(256, max(1, 256 * 3 * 64 * 64 // math.prod(input_shape)))
 
 
 def _scoring_part(pruner: PrunerConfig) -> tuple[object, ...]:

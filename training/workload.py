@@ -24,8 +24,9 @@ class Workload:
 def workload(dataset: DatasetConfig, model: ModelConfig, *, data_root: str | None = None) -> Workload:
     """The sizes of `model` on `dataset`; no data set is loaded but a user's, and one whose sizes are options."""
     entry = DATASETS.get(dataset.name)
-    if entry and entry.input_shape and entry.num_classes and entry.num_train:
-        input_shape, num_classes = entry.input_shape, entry.num_classes
+    known_shape = entry.shape_with(dataset.kwargs) if entry else None
+    if entry and known_shape and entry.num_classes and entry.num_train:
+        input_shape, num_classes = known_shape, entry.num_classes
         num_train, num_test = entry.num_train, entry.num_test
     else:
         loaded = load_dataset(dataset, data_root)

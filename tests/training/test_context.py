@@ -18,7 +18,7 @@ from pruning.table import PRUNERS
 from pruning.unit_groups import UnitGroups, unit_groups
 from training import journey, known_prunings
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
-from training.context import CohortContext
+from training.context import CohortContext, scored_at_once
 from training.record import LayerRecord
 from training.trial import run_trial
 
@@ -241,3 +241,11 @@ def test_known_prunings_make_room_for_new_ones(seen: list[Any], monkeypatch: pyt
     for seed in range(5):
         run_trial(replace(TRIAL, seeds=replace(TRIAL.seeds, init=seed)), context)
     assert len(context.known_prunings._known) == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "at_once"),
+    [((1, 8, 8), 256), ((3, 32, 32), 256), ((3, 64, 64), 256), ((3, 224, 224), 20), ((3, 2048, 2048), 1)],
+)
+def test_large_images_are_scored_fewer_at_a_time(shape: tuple[int, int, int], at_once: int) -> None:
+    assert scored_at_once(shape) == at_once
