@@ -13,28 +13,32 @@ from analysis.inline_data import inline
 from analysis.networks import MODEL
 from analysis.palette import Palette
 from analysis.paper.publication import published
-from analysis.paper.setting import CIFAR100_SHAPE, COLUMNS, Setting
+from analysis.paper.setting import CIFAR100_SHAPE, COLUMNS, LOOKS_AT_NOTHING, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 
-STEP = 0.25
-"""Of the published grid of compression exponents."""
+STEP, LAST = 0.25, 6.0
+"""Of the published grid of compression exponents: its step and its end."""
 MANY_SEEDS = 10
 """From here on the range of ours is taken for a pruner's spread."""
 WRONG_SIGN = "the published GraSP predates the fix of its sign"
 CIFAR100 = ("cifar100", "{}")
-LOOKS_AT_NOTHING = ("random", "magnitude", "synflow")
 ACCURACIES = ["best_test_accuracy", "final_test_accuracy"]
 
 
 def tables(store: Trials) -> Tables:
     """`critical`: a network a row, its largest compression exponent without collapse; `accuracy`: a trial a row.
 
-    A network of which a point is missing has no row: its collapse might lie there.
+    `collapsed_exponent` is the next on the grid, the first with an empty layer; null where the grid has none. A network of which a point is missing has no row: its collapse might lie there.
     The accuracies are fractions, null where nothing was trained.
     """
-    curves = store.results.select(*MODEL, "curve", "pruner", "ablation", *COLUMNS).unique()
+    # a network that was also only pruned is one network: the epochs are the most of any
+    curves = (
+        store.results.select(*MODEL, "curve", "pruner", "ablation", *COLUMNS)
+        .group_by(pl.all().exclude("epochs"))
+        .agg(pl.col("epochs").max())
+    )
     networks = (
         critical.networks(store.results)
         .join(curves, on=[*MODEL, "curve"])
@@ -42,6 +46,7 @@ def tables(store: Trials) -> Tables:
         .select(
             "curve", "pruner", "ablation", seed="seed_init",
             critical_exponent=pl.col("critical_low").log10().round(6),
+            collapsed_exponent=pl.col("critical_high").log10().round(6),
             is_beyond_grid="is_right_censored", **{name: name for name in COLUMNS},
         )
         .sort("curve", "seed")
@@ -97,7 +102,21 @@ def _cause(pruner: str, rows: pl.DataFrame) -> str:
     if pruner == "grasp" and rows["ablation"][0] == "none":
         return WRONG_SIGN
     alike = (CIFAR100, CIFAR100_SHAPE) if pruner in LOOKS_AT_NOTHING else (CIFAR100,)
-    return Setting(datasets=alike, model="vgg16_bn").cause(rows.row(0, named=True))
+    return "; ".join(filter(None, [Setting(datasets=alike, model="vgg16_bn").cause(rows), _coarseness(rows)]))
+
+
+def _coarseness(rows: pl.DataFrame) -> str:
+    """Why the grid says less about where these networks collapse than the published one does; "" where it does not."""
+    low, high = rows["critical_exponent"], rows["collapsed_exponent"]
+    widest = rows.filter((high - low) > STEP + 1e-6)
+    if not widest.is_empty():
+        first = widest.row(0, named=True)
+        return (
+            f"the grid here has no point between {first['critical_exponent']:g} and {first['collapsed_exponent']:g}, "
+            f"published steps of {STEP:g}"
+        )
+    unseen = low.filter(high.is_null() & (low < LAST))
+    return f"the grid here ends at {unseen.max():g}, published {LAST:g}" if len(unseen) else ""
 
 
 def plot(found: Tables) -> alt.ConcatChart:

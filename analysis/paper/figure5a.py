@@ -48,7 +48,7 @@ def points(found: Tables) -> list[Point]:
             measure="critical compression exponent",
             rule=Rule(kind="grid", tolerance=1.0),
             ours=tuple(rows["critical_exponent"]),
-            cause=REWOUND if rewind != "none" else SETTING.cause(rows.row(0, named=True)),
+            cause=REWOUND if rewind != "none" else SETTING.cause(rows),
         )
         for (rewind, levels), rows in rows_of(found["critical"], METHOD).items()
     ]

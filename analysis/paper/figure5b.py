@@ -39,7 +39,7 @@ def points(found: Tables) -> list[Point]:
             measure="slope of log mean squared weight over log 1 / size",
             rule=Rule(kind="mean"),
             ours=tuple(slope(one) for one in rows_of(rows, ["seed"]).values()),
-            cause=SETTING.cause(rows.row(0, named=True)),
+            cause=SETTING.cause(rows),
         )
         for (epochs,), rows in rows_of(found["layers"], ["pre_epochs"]).items()
     ]

@@ -48,22 +48,21 @@ def points(found: Tables) -> list[Point]:
             rule=Rule(kind="mean", tolerance=HALF_A_DIGIT),
             ours=tuple(ours[key]["final"]) if key in ours else (),
             theirs=tuple(theirs[key]["top1_accuracy"]) if key in theirs else (),
-            cause=_cause(model, pruner, ours.get(key)),
+            cause=_cause(dataset, model, pruner, ours.get(key)),
         )
         for key in sorted({*ours, *theirs})
         for dataset, model, pruner, power in [key]
     ]
 
 
-def _cause(model: str, pruner: str, rows: pl.DataFrame | None) -> str:
+def _cause(dataset: str, model: str, pruner: str, rows: pl.DataFrame | None) -> str:
     if pruner == "grasp":
         return WRONG_SIGN
     if model == "wide_resnet18":
         return NOT_WIDE
     if rows is None:
         return ""
-    row = rows.row(0, named=True)
-    return Setting(datasets=((row["dataset"], "{}"),), model=row["model"], epochs=EPOCHS).cause(row)
+    return Setting(datasets=((dataset, "{}"),), model=model, epochs=EPOCHS).cause(rows)
 
 
 def plot(found: Tables) -> alt.ConcatChart:

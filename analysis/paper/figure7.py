@@ -53,7 +53,7 @@ def points(found: Tables) -> list[Point]:
             rule=Rule(kind="mean", tolerance=0.5 * 10 ** -theirs[key]["decimals"] if key in theirs else 0.0),
             ours=tuple(ours[key]["largest_cut"]) if key in ours else (),
             theirs=(theirs[key]["largest_cut"],) if key in theirs else (),
-            cause=SETTING.cause(ours[key].row(0, named=True)) if key in ours else "",
+            cause=SETTING.cause(ours[key]) if key in ours else "",
         )
         for key in sorted({*theirs, *ours}, key=lambda key: (key[0], key[1], key[2]))
         for schedule, power, rounds in [key]

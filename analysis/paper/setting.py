@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
 COLUMNS = ("dataset", "dataset_options", "model", "model_options", "epochs")
 """Of `results`: what a setting is compared with."""
 
 IMAGENET_SHAPE = ("blank", '{"num_classes":1000,"shape":[3,224,224]}')
 CIFAR100_SHAPE = ("blank", '{"num_classes":100,"shape":[3,32,32]}')
 """Data sets without images: the same to a pruner that looks at none."""
+LOOKS_AT_NOTHING = ("random", "magnitude", "synflow")
+"""Pruners of the paper that look at no image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +26,12 @@ class Setting:
     model: str
     epochs: int | None = None
 
-    def cause(self, row: Mapping[str, Any]) -> str:
-        """What of a row of `results` is not as published, in words; "" where all is."""
+    def cause(self, rows: pl.DataFrame) -> str:
+        """What of rows of `results` is not as published, in words; "" where all is."""
+        distinct = rows.select(COLUMNS).unique(maintain_order=True).iter_rows(named=True)
+        return "; ".join(dict.fromkeys(part for row in distinct for part in self._differences(row)))
+
+    def _differences(self, row: Mapping[str, Any]) -> list[str]:
         parts = []
         if (row["dataset"], row["dataset_options"]) not in self.datasets:
             parts.append(f"data set {_named(row['dataset'], row['dataset_options'])}, published {self.datasets[0][0]}")
@@ -31,7 +39,7 @@ class Setting:
             parts.append(f"model {_named(row['model'], row['model_options'])}, published {self.model}")
         if self.epochs is not None and row["epochs"] != self.epochs:
             parts.append(f"{row['epochs']} epochs, published {self.epochs}")
-        return "; ".join(parts)
+        return parts
 
 
 def _named(name: str, options: str) -> str:

@@ -28,10 +28,10 @@ def drawn(module, found):
     return svg
 
 
-def collapse(builder, pruner, first_empty, seeds=1, **point):
-    """Networks on the grid from 2.5 to 4.5 that have an empty layer from an exponent on."""
+def collapse(builder, pruner, first_empty, seeds=1, quarters=range(10, 19), **point):
+    """Networks on a grid, from 2.5 to 4.5 unless given, that have an empty layer from an exponent on."""
     for seed in range(seeds):
-        for quarter in range(10, 19):
+        for quarter in quarters:
             density = float(f"{10 ** (-quarter / 4):.12g}")
             where = CIFAR100 | {"pruner": pruner, "density": density, "seed": seed, "epochs": 0} | point
             empty = int(quarter / 4 >= first_empty)
@@ -57,6 +57,32 @@ def test_figure_1_compares_critical_exponents_by_pruner(builder):
         "synflow": ("not comparable", "data set digits, published cifar100"),
     }
     drawn(figure1, found)
+
+
+def test_figure_1_on_a_coarser_or_shorter_grid_is_not_comparable(builder):
+    collapse(builder, "magnitude", 3.0, quarters=range(4, 25, 4))  # 1, 2, 3 ...: anywhere above 2
+    collapse(builder, "snip", 2.0, quarters=range(8, 25))  # empty at the first point
+    collapse(builder, "synflow", 9.0, quarters=range(4, 17))  # none up to 4
+    collapse(builder, "random", 3.0, seeds=2, quarters=(8, 11, 12))  # coarse where nothing happens
+    found = figure1.tables(scan(builder.write()))
+    assert verdicts(figure1, found) == {
+        "grasp": ("not comparable", "no result here yet"),
+        "magnitude": ("not comparable", "the grid here has no point between 2 and 3, published steps of 0.25"),
+        "random": ("differs", ""),  # 2.75 twice, published up to 3.75
+        "snip": ("not comparable", "the grid here has no point between 0 and 2, published steps of 0.25"),
+        "synflow": ("not comparable", "the grid here ends at 4, published 6"),
+    }
+
+
+def test_a_network_that_was_trained_and_also_only_pruned_counts_once(builder):
+    collapse(builder, "random", 3.0, seeds=3)
+    for quarter in (4, 8):
+        trained = CIFAR100 | {"pruner": "random", "density": 10 ** (-quarter / 4), "seed": 0, "epochs": 160}
+        builder.both(f"trained-{quarter}", point=trained, collapsed_layers=0)
+    found = figure1.tables(scan(builder.write()))
+    assert found["critical"].select("seed", "critical_exponent", "epochs").rows() == [
+        (0, 2.75, 160), (1, 2.75, 160), (2, 2.75, 160),
+    ]  # fmt: skip
 
 
 def test_a_network_of_which_a_point_is_missing_has_no_critical_exponent_yet(builder):
