@@ -30,7 +30,8 @@ ACCURACIES = ["best_test_accuracy", "final_test_accuracy"]
 def tables(store: Trials) -> Tables:
     """`critical`: a network a row, its largest compression exponent without collapse; `accuracy`: a trial a row.
 
-    `collapsed_exponent` is the next on the grid, the first with an empty layer; null where the grid has none. A network of which a point is missing has no row: its collapse might lie there.
+    `collapsed_exponent` is the next on the grid, the first with an empty layer; null where the grid has none. A network
+    of which a point is missing has no row: its collapse might lie there.
     The accuracies are fractions, null where nothing was trained.
     """
     # a network that was also only pruned is one network: the epochs are the most of any
@@ -115,8 +116,8 @@ def _coarseness(rows: pl.DataFrame) -> str:
             f"the grid here has no point between {first['critical_exponent']:g} and {first['collapsed_exponent']:g}, "
             f"published steps of {STEP:g}"
         )
-    unseen = low.filter(high.is_null() & (low < LAST))
-    return f"the grid here ends at {unseen.max():g}, published {LAST:g}" if len(unseen) else ""
+    unseen = low.filter(high.is_null() & (low < LAST)).to_list()
+    return f"the grid here ends at {max(unseen):g}, published {LAST:g}" if unseen else ""
 
 
 def plot(found: Tables) -> alt.ConcatChart:

@@ -10,8 +10,9 @@ import polars as pl
 
 from analysis import first_empty
 from analysis.inline_data import inline
-from analysis.paper.setting import COLUMNS
+from analysis.paper.setting import COLUMNS, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
+from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 from analysis.trial_key import TRIAL
@@ -59,6 +60,7 @@ def points(found: Tables) -> list[Point]:
                 rule=EMPTY,
                 ours=(float(empty.max()),) if len(empty) else (),  # type: ignore[arg-type]
                 theirs=(0.0,) if is_synflow else (),
+                cause=imagenet_cause(layers["pruner"][0], layers),
             )
         )
     return rows
@@ -90,5 +92,5 @@ def _panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
     )
     crosses = base.transform_filter("datum.is_empty").mark_point(shape="cross", angle=45, size=60, filled=True)
     return alt.LayerChart(
-        layer=[base.mark_line(strokeWidth=1.4, clip=True), crosses], width=230, height=210, title=title
+        layer=[base.mark_line(strokeWidth=1.4, clip=True), crosses], width=230, height=210, title=titled(title, layers)
     )

@@ -10,8 +10,9 @@ import altair as alt
 import polars as pl
 
 from analysis.inline_data import inline
-from analysis.paper.setting import COLUMNS
+from analysis.paper.setting import COLUMNS, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
+from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 from analysis.trial_key import TRIAL
@@ -48,6 +49,7 @@ def points(found: Tables) -> list[Point]:
             rule=CONSERVED,
             ours=tuple(rows.group_by("seed").agg(pl.col("unit_conservation_error").max())["unit_conservation_error"]),
             theirs=(0.0,) if rows["pruner"][0] in CONSERVES else (),
+            cause=imagenet_cause(rows["pruner"][0], rows),
         )
         for (curve,), rows in rows_of(found["units"], ["curve"]).items()
     ]
@@ -64,7 +66,7 @@ def _panel(units: pl.DataFrame, title: str) -> alt.Chart:
         number=pl.col("position").rank("dense"), error=pl.max_horizontal("unit_conservation_error", pl.lit(LOWEST))
     )
     return (
-        alt.Chart(inline(shown), title=title, width=230, height=180)
+        alt.Chart(inline(shown), title=titled(title, units), width=230, height=180)
         .mark_point(filled=True, size=40)
         .encode(
             x=alt.X("number:Q", title="hidden layer, input to output", axis=alt.Axis(grid=False, tickMinStep=1)),

@@ -11,8 +11,9 @@ import polars as pl
 
 from analysis.inline_data import inline
 from analysis.paper.figure3 import CONSERVED, CONSERVES
-from analysis.paper.setting import COLUMNS
+from analysis.paper.setting import COLUMNS, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
+from analysis.paper.titles import titled
 from analysis.paper.verdict import Point
 from analysis.scan import Trials
 from analysis.trial_key import TRIAL
@@ -47,6 +48,7 @@ def points(found: Tables) -> list[Point]:
             rule=CONSERVED,
             ours=tuple(rows.group_by("density", "seed").agg(away).group_by("seed").agg(pl.col("away").max())["away"]),
             theirs=(0.0,) if rows["pruner"][0] in CONSERVES else (),
+            cause=imagenet_cause(rows["pruner"][0], rows),
         )
         for (curve,), rows in rows_of(found["layers"], ["curve"]).items()
     ]
@@ -73,4 +75,4 @@ def panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
     y = alt.Y("mean_score:Q", title="mean score", scale=alt.Scale(type="log"), axis=axis)
     dots = alt.Chart(inline(shown)).mark_point(filled=True, size=44).encode(x=x, y=y)
     slope = alt.Chart(inline(line)).mark_line(strokeDash=[5, 4], color="#888888")
-    return alt.LayerChart(layer=[slope.encode(x=x, y=y), dots], width=230, height=210, title=title)
+    return alt.LayerChart(layer=[slope.encode(x=x, y=y), dots], width=230, height=210, title=titled(title, layers))

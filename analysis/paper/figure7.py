@@ -12,13 +12,12 @@ import polars as pl
 from analysis import diagnostics
 from analysis.inline_data import inline
 from analysis.paper.publication import published
-from analysis.paper.setting import COLUMNS, IMAGENET_SHAPE, Setting
+from analysis.paper.setting import COLUMNS, IMAGENET
 from analysis.paper.tables import Tables, exponent, rows_of
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 from analysis.trial_key import TRIAL
 
-SETTING = Setting(datasets=(("imagenet", "{}"), IMAGENET_SHAPE), model="vgg19")
 SCHEDULES = ("linear", "exponential")
 KEYS = ["schedule", "compression_exponent", "iterations"]
 
@@ -53,7 +52,7 @@ def points(found: Tables) -> list[Point]:
             rule=Rule(kind="mean", tolerance=0.5 * 10 ** -theirs[key]["decimals"] if key in theirs else 0.0),
             ours=tuple(ours[key]["largest_cut"]) if key in ours else (),
             theirs=(theirs[key]["largest_cut"],) if key in theirs else (),
-            cause=SETTING.cause(ours[key]) if key in ours else "",
+            cause=IMAGENET.cause(ours[key]) if key in ours else "",
         )
         for key in sorted({*theirs, *ours}, key=lambda key: (key[0], key[1], key[2]))
         for schedule, power, rounds in [key]

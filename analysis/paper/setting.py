@@ -42,5 +42,17 @@ class Setting:
         return parts
 
 
+IMAGENET = Setting(datasets=(("imagenet", "{}"), IMAGENET_SHAPE), model="vgg19")
+"""Of the figures that are drawn of VGG-19 at initialisation."""
+
+
+def imagenet_cause(pruner: str, rows: pl.DataFrame) -> str:
+    """Why results of a pruner that looks at images are not those of VGG-19 on ImageNet; "" for one that looks at none.
+
+    What such a pruner does to a network of another size is said by its numbers; other images are another question.
+    """
+    return "" if pruner in LOOKS_AT_NOTHING else IMAGENET.cause(rows)
+
+
 def _named(name: str, options: str) -> str:
     return name if options == "{}" else f"{name} {options}"

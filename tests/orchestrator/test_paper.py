@@ -50,7 +50,7 @@ def test_a_scale_changes_epochs_subset_model_or_grid_and_nothing_else(part: str,
 
     def how(config: TrialConfig) -> tuple[PrunerConfig, object]:
         """What is left of a trial without what a scale may change."""
-        pruner = replace(config.pruner, iterations=0, schedule="")
+        pruner = replace(config.pruner, iterations=0, schedule="", examples_per_class=0)
         training = replace(config.training, epochs=0, lr_drops=(), lr_drop_factor=0.0, augment=False)
         return pruner, training if config.training.epochs else None
 

@@ -124,6 +124,31 @@ def test_figure_2_holds_synflow_to_its_proof_below_maximal_compression(builder):
     drawn(figure2, found)
 
 
+@pytest.mark.parametrize("module", [figure2, figure3, figure4])
+def test_pruners_that_look_at_other_images_are_not_comparable_and_their_panels_say_at_which(module, builder):
+    enlarged = {"dataset": "cifar100", "dataset_options": '{"size":224}', "density": 0.25, "epochs": 0}
+    for pruner, point in (
+        ("snip", {"dataset": "imagenet"}),
+        ("grasp", enlarged),
+        ("magnitude", {"dataset": "cifar10"}),
+        ("synflow", {"dataset": "cifar10"}),
+    ):
+        full = {name: (size, 1) for name, (size, _) in LAYERS.items()}
+        where = {"model": "vgg19", "density": 0.25, "epochs": 0, "pruner": pruner} | point
+        builder.both(pruner, point=where, layers=full, scores=SCORES)
+    found = module.tables(scan(builder.write()))
+    causes = {name.split(",")[0]: cause for name, (_, cause) in verdicts(module, found).items()}
+    assert causes == {
+        "grasp": 'data set cifar100 {"size":224}, published imagenet',
+        "magnitude": "no number was published",
+        "snip": "no number was published",
+        "synflow": "",  # what is proved holds for any network
+    }
+    svg = drawn(module, found)
+    assert "cifar100, size 224" in svg
+    assert ">imagenet<" in svg
+
+
 SCORES = {"features.0": (5.0, 6.0, 1e-15), "features.3": (5.0, 6.0, 2e-15), "classifier": (5.0, 6.0, None)}
 
 
