@@ -9,17 +9,22 @@ keeps, `plan` shows and everything else reads like any other.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
 
 from orchestrator.axis import Strict
 from orchestrator.errors import BadInput, did_you_mean
+from orchestrator.saved_sweeps import latest_sweeps
 from orchestrator.sweepfile import SweepFile, parse_sweep
+
+if TYPE_CHECKING:
+    from orchestrator.store.layout import Store
 
 FOLDER = files("sweeps") / "paper"
 FULL = "full"
@@ -84,6 +89,16 @@ def scaled_sweep(part: str, scale: str) -> SweepFile | None:
             return None
         document = changes.applied_to(document) | {"name": f"{document['name']}-{scale}"}
     return parse_sweep(_text(document), name=f"{part}.yaml at scale {scale}", folder=Path(str(FOLDER)))
+
+
+def refuse_other_sweeps(store: Store, files: Iterable[SweepFile]) -> None:
+    """Raise BadInput where a results folder holds a sweep that is not of the figure and scale: both would be judged."""
+    others = sorted(set(latest_sweeps(store)) - {file.sweep.name for file in files})
+    if others:
+        raise BadInput(
+            f"{store.location} holds {', '.join(others)}, which would be drawn and judged together: expected a folder "
+            "for this figure at this scale alone. Leave --results out, or name another folder"
+        )
 
 
 def default_results(figure: str, scale: str) -> str:

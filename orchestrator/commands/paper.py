@@ -33,6 +33,7 @@ MOST_ROWS = 60
 
 
 def reproduce(
+    context: typer.Context,
     figure: Annotated[str, typer.Argument(metavar="FIGURE", help="1, 2, 3, 4, 5a, 5b, 6 or 7.")],
     scale: Annotated[
         str, typer.Option(help="full (as published), gpu-hour, cpu-hours or cpu-minutes: docs/reproduction.md.")
@@ -50,7 +51,7 @@ def reproduce(
     from analysis.paper.figures import write_figure
     from orchestrator.choice import MISSING, MISSING_AND_FAILED
     from orchestrator.exit_codes import Exit
-    from orchestrator.paper import default_results, parts, scaled_sweep
+    from orchestrator.paper import default_results, parts, refuse_other_sweeps, scaled_sweep
     from orchestrator.run import RunOptions
 
     names = parts(figure)
@@ -59,7 +60,8 @@ def reproduce(
     if not files:
         raise BadInput(f"figure {number} has nothing at scale {scale}: its trials are trained; try --scale gpu-hour")
     location = results or default_results(number, scale)
-    again = f"prunesweep reproduce {number} --scale {scale} --results {shlex.quote(location)}"
+    store = store_of(location, "")
+    refuse_other_sweeps(store, files)
     outcomes = []
     for file in files:
         root = data_root_of(data_root, file)
@@ -75,12 +77,12 @@ def reproduce(
             choice=MISSING_AND_FAILED if retry_failed else MISSING,
             allow_changes=changed,
         )
-        outcome, left = run_until_done(file, store_of(location, file.sweep.name), options)
+        outcome, left = run_until_done(file, store, options)
         outcomes.append(outcome)
         counts = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
         out.print(f"{file.sweep.name}: {counts}", markup=False, highlight=False, soft_wrap=True)
         if outcome not in (Exit.DONE, Exit.SOME_FAILED):
-            out.print(f"Interrupted. Next: {again}", markup=False, highlight=False, soft_wrap=True)
+            out.print(f"Interrupted. Next: {_typed(context)}", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(int(outcome))
     if not outcomes:
         raise BadInput(f"figure {number}: none of its data sets is there; --scale cpu-minutes needs none")
@@ -89,6 +91,17 @@ def reproduce(
     for path in paths:
         out.print(path, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(int(max(outcomes)))
+
+
+def _typed(context: typer.Context) -> str:
+    """The command as it was typed: where the data lie and where it runs is not known otherwise."""
+    words = ["prunesweep", "reproduce", context.params["figure"]]
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if option.param_type_name == "option" and source is not None and source.name == "COMMANDLINE":
+            value = context.params[option.name or ""]
+            words += [option.opts[0], *([] if value is True else [str(value)])]
+    return shlex.join(words)
 
 
 def _absent_data(file: SweepFile, root: str | None) -> str:

@@ -12,9 +12,20 @@ from analysis.paper.figures import FIGURES
 from orchestrator import paper
 from orchestrator.errors import BadInput
 from orchestrator.expand import expand
-from orchestrator.paper import FULL, Scale, default_results, figures, parts, scaled_sweep, scales
+from orchestrator.paper import (
+    FULL,
+    Scale,
+    default_results,
+    figures,
+    parts,
+    refuse_other_sweeps,
+    scaled_sweep,
+    scales,
+)
+from orchestrator.saved_sweeps import save_sweep
 from orchestrator.sources import UserCode
-from orchestrator.sweepfile import read_sweep_file
+from orchestrator.store.layout import Store
+from orchestrator.sweepfile import SweepFile, read_sweep_file
 from training.config import PrunerConfig, TrialConfig
 
 ROOT = Path(__file__).parents[2]
@@ -115,6 +126,20 @@ def test_unknown_figures_and_scales_are_answered_with_the_nearest() -> None:
         parts("8")
     with pytest.raises(BadInput, match=r"--scale cpu-minute: did you mean 'cpu-minutes'\?"):
         scaled_sweep("figure1", "cpu-minute")
+
+
+def test_a_results_folder_of_another_scale_or_sweep_is_refused(tmp_path: Path) -> None:
+    def files(scale: str) -> list[SweepFile]:
+        return [file for part in parts("4") if (file := scaled_sweep(part, scale))]
+
+    store = Store(tmp_path)
+    refuse_other_sweeps(store, files("cpu-minutes"))
+    for file in files("cpu-hours"):
+        save_sweep(file, store)
+    refuse_other_sweeps(store, files("cpu-hours"))
+    both = "paper-figure4-cpu-hours, paper-figure4-data-cpu-hours"
+    with pytest.raises(BadInput, match=f"holds {both}, which would be drawn and judged together.*Leave --results out"):
+        refuse_other_sweeps(store, files("cpu-minutes"))
 
 
 def test_results_of_scales_lie_apart() -> None:

@@ -13,7 +13,7 @@ from tests.orchestrator.conftest import CommandLine
 
 
 def test_a_figure_is_interrupted_gone_on_with_and_judged(prunesweep: CommandLine, tmp_path: Path) -> None:
-    arguments = ["reproduce", "3", "--scale", "cpu-minutes", "--results", "here", "--slots", "1"]
+    arguments = ["reproduce", "3", "--results", "here", "--slots", "1", "--data-root", "my data", "--retry-failed"]
     said = ""
     with subprocess.Popen(
         [sys.executable, "-u", "-m", "orchestrator", *arguments], cwd=tmp_path, stdout=subprocess.PIPE, text=True
@@ -24,7 +24,9 @@ def test_a_figure_is_interrupted_gone_on_with_and_judged(prunesweep: CommandLine
                 started.send_signal(signal.SIGINT)
             said += line
     assert started.returncode == 3, said
-    assert "Interrupted. Next: prunesweep reproduce 3 --scale cpu-minutes --results here" in said
+    # what was typed, in the order of the help
+    again = "prunesweep reproduce 3 --results here --slots 1 --data-root 'my data' --retry-failed"
+    assert f"Interrupted. Next: {again}\n" in said
 
     result = prunesweep(*arguments)
     assert "paper-figure3-cpu-minutes: 3 of 3 trials completed, 0 failed" in result.stdout
