@@ -11,7 +11,9 @@ A point has a verdict by the first of these that applies:
     published runs inside the range of ours;
   - a *mean* scatters from seed to seed: the published mean of m runs lies where our n runs predict it to lie in 99 %
     of all cases, mean +- t(n - 1) s sqrt(1/n + 1/m), give or take half a unit of the last digit that was published.
-    One run of ours predicts nothing: not comparable.
+    Fewer than three runs of ours predict nothing: not comparable. (Of two, t(1) is 63.7: nearly all would agree.)
+
+A law and a place on a grid are judged from one seed on: neither is a mean.
 
 99 %, because a figure has dozens of points and one in twenty would differ by chance.
 """
@@ -32,7 +34,9 @@ Verdict = Literal["agrees", "differs", "not comparable"]
 CONFIDENCE = 0.99
 NOTHING_OF_OURS = "no result here yet"
 NOTHING_OF_THEIRS = "no number was published"
-ONE_RUN = "one seed predicts nothing"
+FEWEST_RUNS = 3
+"""Of ours, from which a mean is predicted."""
+TOO_FEW_RUNS = f"fewer than {FEWEST_RUNS} seeds predict nothing"
 
 SCHEMA = {
     "figure": pl.String, "point": pl.String, "measure": pl.String,
@@ -81,7 +85,7 @@ class Point:
             return NOTHING_OF_OURS
         if not self.theirs:
             return NOTHING_OF_THEIRS
-        return ONE_RUN if self.rule.kind == "mean" and len(self.ours) < 2 else ""
+        return TOO_FEW_RUNS if self.rule.kind == "mean" and len(self.ours) < FEWEST_RUNS else ""
 
 
 def agree(ours: Sequence[float], theirs: Sequence[float], rule: Rule) -> bool:

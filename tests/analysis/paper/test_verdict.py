@@ -7,7 +7,7 @@ import pytest
 from analysis.paper.verdict import (
     NOTHING_OF_OURS,
     NOTHING_OF_THEIRS,
-    ONE_RUN,
+    TOO_FEW_RUNS,
     Point,
     Rule,
     agreement,
@@ -56,7 +56,8 @@ def test_a_mean_agrees_where_our_runs_predict_the_published_one_in_99_per_cent()
         ((1.0, 2.0), (1.0,), "4 epochs, published 160", "4 epochs, published 160"),
         ((), (1.0,), "", NOTHING_OF_OURS),
         ((1.0, 2.0), (), "", NOTHING_OF_THEIRS),
-        ((1.0,), (1.0,), "", ONE_RUN),
+        ((1.0,), (1.0,), "", TOO_FEW_RUNS),
+        ((1.0, 2.0), (1.0,), "", TOO_FEW_RUNS),
     ],
 )
 def test_what_cannot_be_compared_says_why(ours, theirs, cause, said):
