@@ -17,7 +17,7 @@ from analysis.paper.tables import Tables, exponent, rows_of
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 
-SETTING = Setting(datasets=(("cifar10", "{}"),), model="vgg11_bn", epochs=100)
+SETTING = Setting(datasets=(("cifar10", "{}"),), model="vgg11_bn", epochs=50)
 REWOUND = "the published data never rewound the weights"
 TITLES = {"none": "not rewound, as published", "weights": "rewound"}
 METHOD = ["rewind", "levels"]
@@ -46,7 +46,7 @@ def points(found: Tables) -> list[Point]:
             figure="5a",
             point=f"{levels} levels, {TITLES.get(rewind, rewind)}",
             measure="critical compression exponent",
-            rule=Rule(kind="grid", tolerance=1.0),
+            rule=Rule(kind="grid", tolerance=0.1),
             ours=tuple(rows["critical_exponent"]),
             cause=REWOUND if rewind != "none" else SETTING.cause(rows),
         )

@@ -16,8 +16,16 @@ from orchestrator.recipe import TrainingSpec, contradiction, merged
 from orchestrator.sources import UserCode
 from orchestrator.sweepfile import SweepFile, parse_sweep
 from training.config import TrainingConfig, TrialConfig
+from training.datasets.table import DATASETS
 
 PRESETS = load_presets()
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_a_preset_names_data_sets_and_models_that_there_are(preset: Preset) -> None:
+    assert set(preset.datasets) <= set(DATASETS)
+    families = {entry.family for entry in MODELS.values()}
+    assert {model for row in preset.rows for model in row.models} <= {*MODELS, *families}
 
 
 def sweep_file(**lines: str) -> SweepFile:

@@ -183,7 +183,7 @@ def test_figure_4_is_the_distance_of_layers_from_their_mean(builder):
 
 
 def test_figure_5a_keeps_what_was_rewound_apart_from_what_was_published(builder):
-    base = {"dataset": "cifar10", "model": "vgg11_bn", "pruner": "imp", "pre_epochs": 100, "epochs": 100}
+    base = {"dataset": "cifar10", "model": "vgg11_bn", "pruner": "imp", "pre_epochs": 50, "epochs": 50}
     for rewind in ("none", "weights"):
         for levels, empty in ((1, 1), (5, 0)):
             for exponent in (1, 2):
