@@ -13,7 +13,7 @@ import polars as pl
 
 from analysis import networks
 from analysis.inline_data import inline
-from analysis.networks import IDENTITY, MODEL
+from analysis.networks import IDENTITY, MODEL, SEEDS
 from analysis.palette import Palette
 from analysis.trial_key import trial_key
 
@@ -28,32 +28,9 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
     the `num_layers` prunable layers from 0, nearest the input; `relative_depth` runs from 0 to 1. `median_density` is
     that of the first collapse, over networks in which the layer is empty. Networks without any collapse have no part.
     """
-    with_empty = results.filter(pl.col("collapsed_layers") > 0)
-    firsts = (
-        networks.table(with_empty)
-        .filter(pl.col("collapsed"))
-        .select(*IDENTITY, "density", "trial_id")
-        .group_by(IDENTITY)
-        .agg(pl.all().sort_by("density").last())
-        .select(*MODEL, "curve", "density", "trial_id")
-        # stores beside each other can hold the same trial, each under curves of its own
-        .join(with_empty.select(*MODEL, "curve", "trial_id", "store").unique(), on=[*MODEL, "curve", "trial_id"])
-        .select(*MODEL, "curve", "density", trial_key())
-    )
-    empty = pl.col("kept") == 0
-    prunable = (
-        layers.filter(pl.col("is_layer").fill_null(True))  # False: a bias, a scale
-        .select(trial_key(), "layer", "position", "kept")
-        # the few trials first: everything after is done on their layers alone
-        .join(firsts.select("trial").unique(), on="trial", how="semi")
-        .with_columns(
-            depth=pl.col("position").rank("dense").over("trial").cast(pl.Int64) - 1,
-            num_layers=pl.len().over("trial").cast(pl.Int64),
-            num_empty_layers=empty.sum().over("trial"),
-        )
-    )
+    empty = pl.col("is_empty")
     return (
-        firsts.join(prunable, on="trial")
+        of_networks(results, layers)
         .group_by(*MODEL, "curve", "depth", "layer", "num_layers")
         .agg(
             pl.len().cast(pl.Int64).alias("n"),
@@ -73,6 +50,39 @@ def table(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
         )
         .sort(*MODEL, "curve", "depth", "layer")
     )  # fmt: skip
+
+
+def of_networks(results: pl.LazyFrame, layers: pl.LazyFrame) -> pl.LazyFrame:
+    """The same network by network: a row a prunable layer of each that collapses, in no order.
+
+    `density` is that of its first collapse; `is_empty` says whether the layer has no weight there, as
+    `num_empty_layers` of its layers have.
+    """
+    with_empty = results.filter(pl.col("collapsed_layers") > 0)
+    firsts = (
+        networks.table(with_empty)
+        .filter(pl.col("collapsed"))
+        .select(*IDENTITY, "density", "trial_id")
+        .group_by(IDENTITY)
+        .agg(pl.all().sort_by("density").last())
+        .select(*MODEL, "curve", *SEEDS, "density", "trial_id")
+        # stores beside each other can hold the same trial, each under curves of its own
+        .join(with_empty.select(*MODEL, "curve", "trial_id", "store").unique(), on=[*MODEL, "curve", "trial_id"])
+        .select(*MODEL, "curve", *SEEDS, "density", trial_key())
+    )
+    prunable = (
+        layers.filter(pl.col("is_layer").fill_null(True))  # False: a bias, a scale
+        .select(trial_key(), "layer", "position", "kept")
+        # the few trials first: everything after is done on their layers alone
+        .join(firsts.select("trial").unique(), on="trial", how="semi")
+        .with_columns(
+            depth=pl.col("position").rank("dense").over("trial").cast(pl.Int64) - 1,
+            num_layers=pl.len().over("trial").cast(pl.Int64),
+            is_empty=pl.col("kept") == 0,
+        )
+        .with_columns(num_empty_layers=pl.col("is_empty").sum().over("trial"))
+    )
+    return firsts.join(prunable, on="trial")
 
 
 def plot(layers: pl.DataFrame, palette: Palette | None = None) -> alt.ConcatChart:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import altair as alt
 import polars as pl
 
-from analysis import critical
+from analysis import critical, first_empty
 from analysis.inline_data import inline
 from analysis.networks import MODEL
 from analysis.palette import Palette
@@ -32,7 +32,8 @@ def tables(store: Trials) -> Tables:
 
     `collapsed_exponent` is the next on the grid, the first with an empty layer; null where the grid has none. A network
     of which a point is missing has no row: its collapse might lie there.
-    The accuracies are fractions, null where nothing was trained.
+    `first_empty`: a layer a row that is empty at a network's first collapse, counted from 0 at the input. The
+    accuracies are fractions, null where nothing was trained.
     """
     # a network that was also only pruned is one network: the epochs are the most of any
     curves = (
@@ -57,11 +58,22 @@ def tables(store: Trials) -> Tables:
         .select("curve", exponent().alias("compression_exponent"), "collapsed_layers", *ACCURACIES, seed="seed_init")
         .sort("curve", "compression_exponent", "seed")
     )
-    return {"critical": networks.collect(), "accuracy": trials.collect()}
+    empty = (
+        first_empty.of_networks(store.results, store.layers)
+        .filter("is_empty")
+        .select("curve", "layer", "depth", "num_layers", exponent().alias("compression_exponent"), seed="seed_init")
+        .join(networks, on=["curve", "seed"], how="semi")
+        .sort("curve", "seed", "depth")
+    )
+    return {"critical": networks.collect(), "accuracy": trials.collect(), "first_empty": empty.collect()}
 
 
 def points(found: Tables) -> list[Point]:
-    """The critical exponent of each pruner."""
+    """The critical exponent of each pruner, and where it collapses first."""
+    return _critical_points(found) + _first_empty_points(found)
+
+
+def _critical_points(found: Tables) -> list[Point]:
     theirs = published("figure1_critical.csv")
     runs = {pruner: tuple(rows["critical_exponent"]) for (pruner,), rows in rows_of(theirs, ["pruner"]).items()}
     ours = rows_of(found["critical"], ["curve"])
@@ -90,6 +102,32 @@ def points(found: Tables) -> list[Point]:
         )
         for pruner in absent
     ]
+
+
+def _first_empty_points(found: Tables) -> list[Point]:
+    """Does a layer collapse first that did in the published run? Of pruners that collapsed there."""
+    curves = rows_of(found["critical"], ["curve"])
+    return [
+        Point(
+            figure="1",
+            point=f"{curve}, first collapse",
+            measure=f"empties layer {' or '.join(map(str, theirs))}, from 0 (1: yes)",
+            rule=Rule(kind="majority"),
+            ours=tuple(float(bool(set(layers["depth"]) & set(theirs))) for layers in rows_of(rows, ["seed"]).values()),
+            theirs=(1.0,),
+            cause=_cause(pruner, curves[(curve,)]),
+        )
+        for (curve,), rows in rows_of(found["first_empty"], ["curve"]).items()
+        for pruner in [curves[(curve,)]["pruner"][0]]
+        if (theirs := published_first_empty().get(pruner))
+    ]
+
+
+def published_first_empty() -> dict[str, list[int]]:
+    """The layers that are empty at the first collapse of the published run 1, by pruner; one without has none."""
+    empty = published("figure1_layers.parquet").filter(pl.col("kept") == 0)
+    first = pl.col("compression_exponent") == pl.col("compression_exponent").min().over("pruner")
+    return {pruner: sorted(rows["layer"]) for (pruner,), rows in rows_of(empty.filter(first), ["pruner"]).items()}
 
 
 def _rule(pruner: str, num_seeds: int) -> Rule:

@@ -9,11 +9,12 @@ A point has a verdict by the first of these that applies:
   - a *place on a grid* (a critical exponent) is known to one step: all of ours within a step of the range of the
     published runs, and all of those within a step of the range of ours. Where many seeds were run, `spread`: the
     published runs inside the range of ours;
+  - a *majority*: a seed shows what was published (1) or does not (0), and more than half of ours do;
   - a *mean* scatters from seed to seed: the published mean of m runs lies where our n runs predict it to lie in 99 %
     of all cases, mean +- t(n - 1) s sqrt(1/n + 1/m), give or take half a unit of the last digit that was published.
     Fewer than three runs of ours predict nothing: not comparable. (Of two, t(1) is 63.7: nearly all would agree.)
 
-A law and a place on a grid are judged from one seed on: neither is a mean.
+Laws, places on a grid and majorities are judged from one seed on: none is a mean.
 
 99 %, because a figure has dozens of points and one in twenty would differ by chance.
 """
@@ -51,7 +52,7 @@ SCHEMA = {
 class Rule:
     """How a number is compared."""
 
-    kind: Literal["law", "grid", "spread", "mean"]
+    kind: Literal["law", "grid", "spread", "majority", "mean"]
     tolerance: float = 0.0
     """A law's bound, a grid's step, or half a unit of a mean's last published digit."""
 
@@ -92,6 +93,8 @@ def agree(ours: Sequence[float], theirs: Sequence[float], rule: Rule) -> bool:
     """Whether values of ours agree with published ones (the module's docstring); neither may be empty."""
     if rule.kind == "law":
         return all(abs(one - theirs[0]) <= rule.tolerance for one in ours)
+    if rule.kind == "majority":
+        return 2 * sum(one == theirs[0] for one in ours) > len(ours)
     if rule.kind == "spread":
         return min(ours) <= min(theirs) and max(theirs) <= max(ours)
     if rule.kind == "grid":

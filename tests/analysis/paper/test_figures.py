@@ -59,6 +59,39 @@ def test_figure_1_compares_critical_exponents_by_pruner(builder):
     drawn(figure1, found)
 
 
+def test_figure_1_says_whether_the_layers_die_first_that_did_in_the_published_run(builder):
+    assert figure1.published_first_empty() == {
+        "random": [0],
+        "magnitude": [8, 9, 10, 11, 12],
+        "snip": [8, 9, 10],
+        "grasp": [10],
+    }
+    deaths = {
+        ("magnitude", 0): [12], ("magnitude", 1): [9, 13], ("magnitude", 2): [13],
+        ("snip", 0): [11], ("random", 0): [0, 1], ("synflow", 0): [0],
+    }  # fmt: skip
+    for (pruner, seed), dead in deaths.items():
+        layers = {f"l{depth}": (100, int(depth not in dead)) for depth in range(14)}
+        where = CIFAR100 | {"pruner": pruner, "seed": seed, "epochs": 0}
+        name = f"{pruner}-{seed}"
+        builder.both(f"{name}-whole", point=where | {"density": 0.1}, collapsed_layers=0, **NOT_TRAINED)
+        builder.both(f"{name}-first", point=where | {"density": 10**-1.25}, layers=layers, collapsed_layers=1)
+        # what dies later counts for nothing
+        all_dead = dict.fromkeys(layers, (100, 0))
+        builder.both(f"{name}-later", point=where | {"density": 0.01}, layers=all_dead, collapsed_layers=14)
+    found = figure1.tables(scan(builder.write()))
+    said = {point.point: point for point in figure1.points(found) if "first" in point.point}
+    assert {name: (point.ours, point.judged()[0]) for name, point in said.items()} == {
+        "magnitude, first collapse": ((1.0, 1.0, 0.0), "agrees"),
+        "random, first collapse": ((1.0,), "agrees"),
+        "snip, first collapse": ((0.0,), "differs"),
+    }
+    assert said["snip, first collapse"].measure == "empties layer 8 or 9 or 10, from 0 (1: yes)"
+    assert found["first_empty"].filter(pl.col("seed") == 1).select("curve", "depth").rows() == [
+        ("magnitude", 9), ("magnitude", 13),
+    ]  # fmt: skip
+
+
 def test_figure_1_on_a_coarser_or_shorter_grid_is_not_comparable(builder):
     collapse(builder, "magnitude", 3.0, quarters=range(4, 25, 4))  # 1, 2, 3 ...: anywhere above 2
     collapse(builder, "snip", 2.0, quarters=range(8, 25))  # empty at the first point

@@ -14,8 +14,10 @@ from analysis.paper.verdict import (
     predicted_distance,
 )
 
-LAW, GRID, SPREAD, MEAN = (Rule(kind=kind, tolerance=size) for kind, size in
-                           (("law", 1e-10), ("grid", 0.25), ("spread", 0.0), ("mean", 0.05)))  # fmt: skip
+LAW, GRID, SPREAD, MAJORITY, MEAN = (
+    Rule(kind=kind, tolerance=size)
+    for kind, size in (("law", 1e-10), ("grid", 0.25), ("spread", 0.0), ("majority", 0.0), ("mean", 0.05))
+)
 
 
 def judged(rule, ours, theirs, **more):
@@ -34,9 +36,11 @@ def judged(rule, ours, theirs, **more):
         (GRID, (3.0, 3.0, 3.0), (2.75, 3.5), "differs"),
         (SPREAD, (2.75, 3.0, 3.75), (3.75, 3.5, 2.75), "agrees"),
         (SPREAD, (3.0, 4.0), (3.75, 3.5, 2.75), "differs"),
+        (MAJORITY, (1.0, 0.0, 1.0), (1.0,), "agrees"),
+        (MAJORITY, (1.0, 0.0), (1.0,), "differs"),
     ],
 )
-def test_laws_and_places_on_a_grid(rule, ours, theirs, verdict):
+def test_laws_places_on_a_grid_and_majorities(rule, ours, theirs, verdict):
     assert judged(rule, ours, theirs) == (verdict, "")
 
 
