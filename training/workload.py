@@ -27,7 +27,7 @@ def workload(dataset: DatasetConfig, model: ModelConfig, *, data_root: str | Non
     known_shape = entry.shape_with(dataset.kwargs) if entry else None
     if entry and known_shape and entry.num_classes and entry.num_train:
         input_shape, num_classes = known_shape, entry.num_classes
-        num_train, num_test = entry.num_train, entry.num_test
+        num_train, num_test = entry.num_train_with(dataset.kwargs), entry.num_test
     else:
         loaded = load_dataset(dataset, data_root)
         input_shape, num_classes = loaded.input_shape, loaded.num_classes

@@ -44,6 +44,11 @@ class DatasetEntry:
             return self.input_shape
         return self.input_shape[0], options["size"], options["size"]
 
+    def num_train_with(self, options: Mapping[str, Any]) -> int:
+        """`num_train`, or the option of that name."""
+        given = options.get("num_train")
+        return given if type(given) is int else self.num_train
+
 
 def _idx_files(folder: str, *digests: str) -> dict[str, str]:
     names = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -69,7 +74,7 @@ DATASETS: dict[str, DatasetEntry] = {
         num_classes=10,
         num_train=60_000,
         num_test=10_000,
-        options=("size",),
+        options=("size", "num_train"),
         files=_idx_files(
             "MNIST",
             "6bbc9ace898e44ae57da46a324031adb",
@@ -87,7 +92,7 @@ DATASETS: dict[str, DatasetEntry] = {
         num_classes=10,
         num_train=60_000,
         num_test=10_000,
-        options=("size",),
+        options=("size", "num_train"),
         files=_idx_files(
             "FashionMNIST",
             "f4a8712d7a061bf5bd6d2ca38dc4d50a",
@@ -105,7 +110,7 @@ DATASETS: dict[str, DatasetEntry] = {
         num_classes=10,
         num_train=50_000,
         num_test=10_000,
-        options=("size",),
+        options=("size", "num_train"),
         files={
             "cifar-10-batches-py/data_batch_1": "c99cafc152244af753f735de768cd75f",
             "cifar-10-batches-py/data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -125,7 +130,7 @@ DATASETS: dict[str, DatasetEntry] = {
         num_classes=100,
         num_train=50_000,
         num_test=10_000,
-        options=("size",),
+        options=("size", "num_train"),
         files={
             "cifar-100-python/train": "16019d7e3df5f24257cddd939b257f8d",
             "cifar-100-python/test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
@@ -141,7 +146,7 @@ DATASETS: dict[str, DatasetEntry] = {
         num_classes=10,
         num_train=73_257,
         num_test=26_032,
-        options=("size",),
+        options=("size", "num_train"),
         files={
             "train_32x32.mat": "e26dedcc434d2e4c54c9b2d4a06d8373",
             "test_32x32.mat": "eb5a983be6a315427106f1b164d9cef3",

@@ -4,7 +4,8 @@ The published files are fetched and decoded once, under a lock; after that every
 (`training.datasets.cache`) and torchvision is not even imported. Means and deviations are those of the training images
 as customarily used: MNIST's from pytorch/examples, SVHN's as common in the literature, the CIFARs' from the SynFlow
 authors' code, Fashion-MNIST's computed here. Only the CIFARs and SVHN are augmented, by zero-padding of 4, random crops
-and, house numbers excepted, mirroring. With `size`, images are scaled to size x size after that.
+and, house numbers excepted, mirroring. With `size`, images are scaled to size x size after that; with `num_train`
+so many of the training images are used.
 """
 
 from __future__ import annotations
@@ -22,41 +23,43 @@ from training.datasets.contract import Dataset, Normalisation
 from training.datasets.decoded import Part, checked, in_memory
 from training.datasets.resized import resized
 from training.datasets.root import HOW_TO_NAME_A_ROOT, cache_folder
+from training.datasets.subset import subset
 from training.datasets.table import DATASETS
 
 
-def mnist(data_root: Path, size: int | None = None) -> Dataset:
+def mnist(data_root: Path, size: int | None = None, num_train: int | None = None) -> Dataset:
     """60,000 training and 10,000 test images."""
-    return _load("mnist", data_root, size, Normalisation(mean=(0.1307,), std=(0.3081,)))
+    return _load("mnist", data_root, size, num_train, Normalisation(mean=(0.1307,), std=(0.3081,)))
 
 
-def fashion_mnist(data_root: Path, size: int | None = None) -> Dataset:
+def fashion_mnist(data_root: Path, size: int | None = None, num_train: int | None = None) -> Dataset:
     """60,000 training and 10,000 test images."""
-    return _load("fashion-mnist", data_root, size, Normalisation(mean=(0.2860,), std=(0.3530,)))
+    return _load("fashion-mnist", data_root, size, num_train, Normalisation(mean=(0.2860,), std=(0.3530,)))
 
 
-def cifar10(data_root: Path, size: int | None = None) -> Dataset:
+def cifar10(data_root: Path, size: int | None = None, num_train: int | None = None) -> Dataset:
     """50,000 training and 10,000 test images."""
     normalisation = Normalisation(mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262))
-    return _load("cifar10", data_root, size, normalisation, Augmentation())
+    return _load("cifar10", data_root, size, num_train, normalisation, Augmentation())
 
 
-def cifar100(data_root: Path, size: int | None = None) -> Dataset:
+def cifar100(data_root: Path, size: int | None = None, num_train: int | None = None) -> Dataset:
     """50,000 training and 10,000 test images."""
     normalisation = Normalisation(mean=(0.507, 0.487, 0.441), std=(0.267, 0.256, 0.276))
-    return _load("cifar100", data_root, size, normalisation, Augmentation())
+    return _load("cifar100", data_root, size, num_train, normalisation, Augmentation())
 
 
-def svhn(data_root: Path, size: int | None = None) -> Dataset:
+def svhn(data_root: Path, size: int | None = None, num_train: int | None = None) -> Dataset:
     """73,257 training and 26,032 test images."""
     normalisation = Normalisation(mean=(0.4377, 0.4438, 0.4728), std=(0.1980, 0.2010, 0.1970))
-    return _load("svhn", data_root, size, normalisation, Augmentation(mirror=False))
+    return _load("svhn", data_root, size, num_train, normalisation, Augmentation(mirror=False))
 
 
 def _load(
     name: str,
     root: Path,
     size: int | None,
+    num_train: int | None,
     normalisation: Normalisation,
     augmentation: Augmentation | None = None,
 ) -> Dataset:
@@ -68,6 +71,7 @@ def _load(
 
     arrays = cached(cache_folder(root), name, build)
     dataset = in_memory(arrays, DATASETS[name].num_classes or 0, normalisation, augmentation)
+    dataset = dataset if num_train is None else subset(dataset, num_train)
     return dataset if size is None else resized(dataset, size)
 
 
