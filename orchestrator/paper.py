@@ -32,7 +32,7 @@ SCALES_FILE = "scales.yaml"
 
 
 class ScaledTraining(Strict):
-    """What a scale may change of training; `augment` only because not every data set has an augmentation."""
+    """What a scale may change of training: how long; `augment` because not every data set has an augmentation."""
 
     epochs: Any = None
     lr_drops: Any = None
@@ -46,7 +46,7 @@ class Scale(Strict):
     """A subset, or another data set."""
     model: Any = None
     pruner: Any = None
-    """The grid of the file's own pruners: fewer of them, or of their rounds."""
+    """The grid of the file's own pruners: fewer of them, of their rounds or levels, or of the images they score."""
     compression_exponent: Any = None
     compression_ratio: Any = None
     seed: Any = None

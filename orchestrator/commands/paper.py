@@ -36,7 +36,8 @@ def reproduce(
     context: typer.Context,
     figure: Annotated[str, typer.Argument(metavar="FIGURE", help="1, 2, 3, 4, 5a, 5b, 6 or 7.")],
     scale: Annotated[
-        str, typer.Option(help="full (as published), gpu-hour, cpu-hours or cpu-minutes: docs/reproduction.md.")
+        str,
+        typer.Option(help="full (as published), gpu-hour, cpu-hours, cpu-subset or cpu-minutes: docs/reproduction.md."),
     ] = "cpu-minutes",
     results: ResultsDir = None,
     slots: Slots = CORES,
@@ -51,14 +52,15 @@ def reproduce(
     from analysis.paper.figures import write_figure
     from orchestrator.choice import MISSING, MISSING_AND_FAILED
     from orchestrator.exit_codes import Exit
-    from orchestrator.paper import default_results, parts, refuse_other_sweeps, scaled_sweep
+    from orchestrator.paper import default_results, parts, refuse_other_sweeps, scaled_sweep, scales
     from orchestrator.run import RunOptions
 
     names = parts(figure)
     number = names[0].removeprefix("figure")
     files = [file for file in (scaled_sweep(part, scale) for part in names) if file]
     if not files:
-        raise BadInput(f"figure {number} has nothing at scale {scale}: its trials are trained; try --scale gpu-hour")
+        others = [one for one in scales() if any(scaled_sweep(part, one) for part in names)]
+        raise BadInput(f"figure {number} has nothing at scale {scale}; it has something at {', '.join(others)}")
     location = results or default_results(number, scale)
     store = store_of(location, "")
     refuse_other_sweeps(store, files)

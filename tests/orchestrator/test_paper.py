@@ -1,4 +1,4 @@
-"""The paper's sweep files: each is a sweep file, and a scale changes epochs, subset, model or grid and nothing else."""
+"""The paper's sweep files: each is a sweep file, and a scale changes only what its file says it may."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from orchestrator.saved_sweeps import save_sweep
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
 from orchestrator.sweepfile import SweepFile, read_sweep_file
-from training.config import PrunerConfig, TrialConfig
+from training.config import LevelsConfig, PrunerConfig, TrialConfig
 
 ROOT = Path(__file__).parents[2]
-SCALES = ("full", "gpu-hour", "cpu-hours", "cpu-minutes")
+SCALES = ("full", "gpu-hour", "cpu-hours", "cpu-subset", "cpu-minutes")
 ALL = [part for figure in FIGURES for part in parts(figure)]
 
 
@@ -55,18 +55,22 @@ def test_the_published_scale_is_the_file_as_it_lies_there(part: str) -> None:
 
 @pytest.mark.parametrize("scale", SCALES[1:])
 @pytest.mark.parametrize("part", ALL)
-def test_a_scale_changes_epochs_subset_model_or_grid_and_nothing_else(part: str, scale: str) -> None:
+def test_a_scale_changes_epochs_subset_model_grid_augmentation_and_images_scored_and_nothing_else(
+    part: str, scale: str
+) -> None:
     found = trials(part, scale)
     assert len(found) <= len(trials(part, FULL))
 
-    def how(config: TrialConfig) -> tuple[PrunerConfig, object]:
-        """What is left of a trial without what a scale may change."""
+    def how(config: TrialConfig) -> tuple[PrunerConfig, LevelsConfig, object]:
+        """What is left of a trial without what a scale may change; of epochs, whether there are any."""
         pruner = replace(config.pruner, iterations=0, schedule="", examples_per_class=0)
         training = replace(config.training, epochs=0, lr_drops=(), lr_drop_factor=0.0, augment=False)
-        return pruner, training if config.training.epochs else None
+        levels = config.levels
+        levels = replace(levels, pre_epochs=min(levels.pre_epochs, 1), fine_tune_epochs=min(levels.fine_tune_epochs, 1))
+        return pruner, levels, training if config.training.epochs else None
 
     published = {how(config) for config in trials(part, FULL)}
-    published |= {(pruner, None) for pruner, _ in published}  # no training at all
+    published |= {(pruner, levels, None) for pruner, levels, _ in published}  # no training at all
     assert {how(config) for config in found} <= published
     file = scaled_sweep(part, scale)
     assert file is None or file.sweep.name == f"paper-{part}-{scale}"
