@@ -35,7 +35,8 @@ def tables(store: Trials) -> Tables:
         **{name: name for name in COLUMNS},
     )
     # one round is one round under any schedule
-    both = [ratios.filter(pl.col("iterations") == 1).with_columns(schedule=pl.lit(name)) for name in SCHEDULES]
+    once = ratios.filter(pl.col("iterations") == 1).drop("schedule").unique()
+    both = [once.with_columns(schedule=pl.lit(name)).select(ratios.collect_schema().names()) for name in SCHEDULES]
     found = pl.concat([ratios.filter(pl.col("iterations") > 1), *both])
     return {"ratios": found.sort(*KEYS, "seed").collect()}
 
