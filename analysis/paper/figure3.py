@@ -22,7 +22,10 @@ CONSERVED = Rule(kind="law", tolerance=1e-10)
 LOWEST = 1e-17
 """Where the axis ends: a difference can be exactly 0."""
 CONSERVES = ("synflow",)
-"""Pruners of which the paper proves it, for scores as they are ranked: SNIP's and GraSP's are signed before that."""
+"""Pruners of which it is proved for what is measured here: scores that weights are ranked by, biases not scored.
+
+SNIP's are without their sign. GraSP's and SNIP's law counts the scores of biases, which the published figure adds.
+"""
 
 
 def tables(store: Trials) -> Tables:
