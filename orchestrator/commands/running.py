@@ -48,6 +48,8 @@ def plan(
     device: Device = "auto",
     price_per_gpu_hour: PricePerGpuHour = None,
     price_per_cpu_hour: PricePerCpuHour = None,
+    gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
 ) -> None:
     """Say what a sweep file would run: points, trials, what is done, how long the rest takes, what it may cost."""
     from orchestrator.changes import change_since_last_run
@@ -69,8 +71,11 @@ def plan(
         costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
         change, apart = change_since_last_run(file, planned, store), kept_apart(store)
         last_run = latest_sweeps(store).get(file.sweep.name)
-        accounts = accounts_of(file.sweep, last_run.options if last_run else {}, store)
-    price = price_of(file.sweep, costs.device, price_per_gpu_hour, price_per_cpu_hour)
+        typed = {"gpus_per_trial": gpus_per_trial, "cpus_per_trial": cpus_per_trial}
+        told: dict[str, Any] = dict(last_run.options) if last_run else {}
+        told |= {name: value for name, value in typed.items() if value is not None}
+        accounts = accounts_of(file.sweep, told, store)
+    price = price_of(file.sweep, told, costs.device, price_per_gpu_hour, price_per_cpu_hour)
     expected = forecast(costs, planned.to_run, price)
     if as_json:
         costs_json = {"estimate": expected.to_json(), "budget": accounts_json(accounts)}
@@ -200,10 +205,14 @@ def run_until_done(file: Any, store: Any, options: Any) -> tuple[Any, Any]:
             return run_sweep(file, store, options, err if options.print_json else out)
     except StoreUnreachable as error:  # it answered when the command began
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(int(Exit.INTERRUPTED)) from None
+        why = str(error)
     except BudgetSpent as spent:
-        out.print(f"{_name(file, options)}: {spent}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(int(Exit.INTERRUPTED)) from None
+        why = f"{_name(file, options)}: {spent}"
+        if not options.print_json:
+            out.print(why, markup=False, highlight=False, soft_wrap=True)
+    if options.print_json:
+        print_json_line({"event": "ended", "exit_code": int(Exit.INTERRUPTED), "why": why})
+    raise typer.Exit(int(Exit.INTERRUPTED))
 
 
 def _run(file: Any, store: Any, options: Any) -> None:

@@ -108,11 +108,11 @@ def nodes_at_work(store: Store) -> set[str]:
 
 def test_nodes_of_unlike_size_all_work(cluster: RayCluster, disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
     cluster.start_head(cpus=0)
+    command = ("run", "sweep.yaml", "--address", cluster.address, "--cpus-per-trial", "2")
+    assert "say it by --gpus-per-trial" in disturbed.run(*command, check=2, **cluster.token)
     for cpus in (1, 2, 3):  # on the first there is no room for a trial
         cluster.add_node(cpus=cpus)
-    process = disturbed.start(
-        "run", "sweep.yaml", "--address", cluster.address, "--cpus-per-trial", "2", **cluster.token
-    )
+    process = disturbed.start(*command, **cluster.token)
     nodes: set[str] = set()
     while process.poll() is None:
         nodes |= nodes_at_work(disturbed.store)
