@@ -50,8 +50,13 @@ def plan(
     price_per_cpu_hour: PricePerCpuHour = None,
     gpus_per_trial: GpusPerTrial = None,
     cpus_per_trial: CpusPerTrial = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Time a training step of each network here, for a better estimate.")
+    ] = False,
 ) -> None:
     """Say what a sweep file would run: points, trials, what is done, how long the rest takes, what it may cost."""
+    from orchestrator.calibrate import calibrate as time_networks
+    from orchestrator.calibrate import device_here
     from orchestrator.changes import change_since_last_run
     from orchestrator.estimate import forecast
     from orchestrator.kept_apart import kept_apart, kept_apart_lines
@@ -68,7 +73,10 @@ def plan(
     root = data_root_of(data_root, file)
     with naming_damaged_files(store):
         planned = make_plan(file, store)
+        device = device_here(device) if calibrate else device
         costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
+        if calibrate:
+            time_networks(file, planned, costs, root)
         change, apart = change_since_last_run(file, planned, store), kept_apart(store)
         last_run = latest_sweeps(store).get(file.sweep.name)
         typed = {"gpus_per_trial": gpus_per_trial, "cpus_per_trial": cpus_per_trial}
