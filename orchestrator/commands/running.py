@@ -73,8 +73,8 @@ def plan(
     root = data_root_of(data_root, file)
     with naming_damaged_files(store):
         planned = make_plan(file, store)
-        device = device_here(device) if calibrate else device
-        costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
+        costed = device_here(device) if calibrate else device
+        costs = cost_model(file, store, planned, device=costed, data_root=root, always=True)
         if calibrate:
             time_networks(file, planned, costs, root)
         change, apart = change_since_last_run(file, planned, store), kept_apart(store)
