@@ -137,3 +137,9 @@ def test_the_options_that_a_sentence_names_are_there(page: str) -> None:
     ours = [span for span in spans if not span.startswith(OF_OTHER_TOOLS)]
     named = [option for span in ours for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)]
     assert [option for option in named if option not in known] == []
+
+
+def test_every_section_of_the_page_of_figures_shows_the_command_that_prints_them() -> None:
+    _, *sections = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").split("\n## ")
+    assert len(sections) > 8
+    assert [text.partition("\n")[0] for text in sections if not re.search(rf"^    {COMMAND}", text, re.MULTILINE)] == []
