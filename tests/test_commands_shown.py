@@ -106,6 +106,7 @@ def test_make_knows_it(words: list[str]) -> None:
 
 def test_the_commands_of_every_kind_of_place_are_found() -> None:
     found = {command for page in PAGES for command in commands_of(page)}
+    assert {"submit", "jobs", "logs", "cancel"} <= {(*command.split(), "")[1] for command in found}
     assert {
         "make demo",  # in a sentence
         "prunesweep audit results/my-sweep --sample 1%",  # indented
