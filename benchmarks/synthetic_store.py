@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -339,7 +340,7 @@ class _Trials:
                 "host": _chosen([f"node-{number}" for number in range(16)], self.index[rows] % 16),
                 "finished_at": _same(datetime(2026, 11, 1, tzinfo=UTC), size),
                 "numerics_version": _same(1, size),
-                "prunesweep_version": _same("0.1.0", size),
+                "prunesweep_version": _same(version("prunesweep"), size),
                 "torch_version": _same("2.15.0", size),
                 "python_version": _same("3.11.7", size),
                 "git_commit": _same("0123456789abcdef0123456789abcdef01234567", size),

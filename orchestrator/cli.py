@@ -6,6 +6,7 @@ Heavy imports happen inside the commands that need them, so that `prunesweep --h
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -40,6 +41,23 @@ COMMANDS = (
 )
 for command in COMMANDS:
     app.command(context_settings={"allow_extra_args": command is submit})(command)  # what follows -- is for run
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"prunesweep {version('prunesweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def without_a_command(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Options that need no command; the help text is the app's."""
 
 
 def main() -> None:

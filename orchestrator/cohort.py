@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from orchestrator.cost import Estimate
 from orchestrator.deadline import Deadline
-from orchestrator.output import captured
+from orchestrator.output import OutputTail, captured
 from orchestrator.parts import PARTS
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
@@ -208,7 +208,7 @@ class CohortRunner:
         self._nonce = uuid.uuid4().hex[:8]
         self._num_segments = 0
         self._careful = bool(self._markers())
-        self._mark({})
+        self._mark({"node_id": self._node_id})
         self._needed_seconds = cohort.needed_seconds
         self._give_back_at = time.monotonic() + (cohort.patience_seconds or math.inf)
         planned = read_planned(self._store, cohort.run_id, cohort.start, cohort.stop)
@@ -276,7 +276,7 @@ class CohortRunner:
         for trial in trials:
             with (
                 captured() as output,
-                time_limit(self._settings.time_limit_seconds, partial(self._mark_too_long, trial)),
+                time_limit(self._settings.time_limit_seconds, partial(self._mark_too_long, trial, output)),
             ):
                 record = next(records)
             yield trial, trial.attempt, replace(record, output=output.text)
@@ -287,8 +287,10 @@ class CohortRunner:
         for trial in planned:
             if trial.trial_id in committed:
                 continue
-            if stack := self._too_long(trial.trial_id):
-                yield trial, trial.attempt, self._given_up(trial, "time limit", self._too_long_message(), stack)
+            if marker := self._too_long(trial.trial_id):
+                message = self._too_long_message()
+                record = self._given_up(trial, "time limit", message, marker["stack"], marker["output"])
+                yield trial, trial.attempt, record
                 continue
             crashes = self._crashes(trial.trial_id)
             if crashes >= self._settings.max_attempts:
@@ -298,9 +300,10 @@ class CohortRunner:
             for _, attempt, record in self._attempts_at([trial]):
                 yield trial, attempt + crashes, record
 
-    def _given_up(self, trial: PlannedTrial, kind: str, message: str, stack: str = "") -> TrialRecord:
+    def _given_up(self, trial: PlannedTrial, kind: str, message: str, stack: str = "", output: str = "") -> TrialRecord:
         error = TrialError(type=kind, message=message, traceback=stack)
-        return TrialRecord(config=trial.config, execution=self._context.execution_of(trial.config), error=error)
+        execution = self._context.execution_of(trial.config)
+        return TrialRecord(config=trial.config, execution=execution, error=error, output=output)
 
     def _too_long_message(self) -> str:
         seconds = self._settings.time_limit_seconds
@@ -326,12 +329,12 @@ class CohortRunner:
         name = f"{self._cohort.label}-{uuid.uuid4().hex}.json"
         self._store.publish_text(json.dumps(content), "runs", self._cohort.run_id, "started", name)
 
-    def _mark_too_long(self, trial: PlannedTrial, stack: str) -> None:
-        self._mark({"too_long": trial.trial_id, "stack": stack})
+    def _mark_too_long(self, trial: PlannedTrial, output: OutputTail, stack: str) -> None:
+        self._mark({"too_long": trial.trial_id, "stack": stack, "output": output.text})
 
-    def _too_long(self, trial_id: str) -> str:
-        """Where a trial was when its time was up, in an earlier process of this run; "" where it was not."""
-        return next((marker["stack"] for marker in self._read_markers() if marker.get("too_long") == trial_id), "")
+    def _too_long(self, trial_id: str) -> dict[str, str] | None:
+        """Where a trial was when its time was up, in an earlier process of this run, and what it had printed."""
+        return next((marker for marker in self._read_markers() if marker.get("too_long") == trial_id), None)
 
     def _crashes(self, trial_id: str) -> int:
         """Earlier starts of an uncommitted trial on nodes that outlived them."""

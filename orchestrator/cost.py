@@ -103,6 +103,8 @@ class CostModel:
         self._sizes = sizes or {}
         self._nodes: dict[Hashable, _Node] = {}
         self.num_observed = 0
+        self.num_calibrated = 0
+        """Networks of which a training step was timed."""
 
     @classmethod
     def from_store(cls, store: Store, *, device: str, sizes: Mapping[Any, Sizes] | None = None) -> CostModel:
@@ -129,6 +131,22 @@ class CostModel:
         # the first says how fast the machine is, nothing of how well it was predicted
         squared_error = math.log(seconds / self._predict(row)) ** 2 if self.num_observed else 0.0
         self._observe(row, seconds, 1, squared_error)
+
+    def calibrate(self, config: TrialConfig, seconds_a_step: float) -> None:
+        """A training step of the trial's network, unpruned, takes so long.
+
+        That says how fast the machine is with this network, and as much as one trial does; nothing of its pruner.
+        """
+        row = _columns(config)
+        sizes = self._sizes_of(row)
+        measured = 6 * sizes.macs * config.training.batch_size / max(seconds_a_step, SHORTEST_SECONDS)
+        guessed = self._guess(row)
+        for path in _paths(row)[:2]:
+            node = self._nodes.setdefault(path, _Node())
+            node.count += 1
+            node.measured += guessed * self._flops / measured
+            node.guessed += guessed
+        self.num_calibrated += 1
 
     def knows(self, config: TrialConfig) -> bool:
         """Whether a trial of the same network was measured."""
@@ -226,14 +244,21 @@ class CostModel:
         return node.spread if node else UNSEEN_SPREAD
 
     def _guess(self, row: Mapping[str, Any]) -> float:
-        key = (row["dataset"], row["dataset_options"], row["model"], row["model_options"])
-        sizes = self._sizes.get(key, Sizes())
+        sizes = self._sizes_of(row)
         between = row["pre_epochs"] if row["rewind"] != "none" else row["fine_tune_epochs"]
         epochs = row["epochs"] + (row["pre_epochs"] + (row["levels"] - 1) * between if row["pre_epochs"] else 0)
         trained = (6 * sizes.num_train + 2 * sizes.num_test) * epochs
         examples = row["examples_per_class"] * sizes.num_classes if reads_prune_set(row["pruner"]) else FLOW_EXAMPLES
         scored = 6 * row["iterations"] * row["levels"] * examples
-        return TRIAL_SECONDS + sizes.macs * (trained + scored) / FLOPS.get(self.device, FLOPS["cpu"])
+        return TRIAL_SECONDS + sizes.macs * (trained + scored) / self._flops
+
+    @property
+    def _flops(self) -> float:
+        return FLOPS.get(self.device, FLOPS["cpu"])
+
+    def _sizes_of(self, row: Mapping[str, Any]) -> Sizes:
+        key = (row["dataset"], row["dataset_options"], row["model"], row["model_options"])
+        return self._sizes.get(key, Sizes())
 
 
 def _columns(config: TrialConfig) -> Row:

@@ -45,6 +45,8 @@ class Forecast:
     num_measured: int
     """Trials of the store's history that it is made from; 0: a guess from sizes, which can be ten times off."""
     device: str
+    num_calibrated: int = 0
+    """Networks of which a training step was timed."""
     price: float | None = None
     """Of a slot and hour; None where nobody said."""
 
@@ -54,6 +56,7 @@ class Forecast:
             "trials": self.trials,
             "slot_hours": hours_of(self.seconds),
             "from_trials": self.num_measured,
+            "from_networks": self.num_calibrated,
             "device": self.device,
         }
         if self.price is not None:
@@ -63,16 +66,23 @@ class Forecast:
     def lines(self) -> list[str]:
         """In sentences."""
         hours = hours_of(self.seconds)
-        basis = (
-            f"from {self.num_measured:,} trials measured on {self.device}"
-            if self.num_measured
-            else f"a guess for {self.device} from sizes: nothing was measured yet, so it can be ten times off"
-        )
-        found = [f"about {said(hours)} slot-hours ({said(hours, interval=True)}), {basis}"]
+        found = [f"about {said(hours)} slot-hours ({said(hours, interval=True)}), {self._basis}"]
         if self.price is not None:
             money = {name: value * self.price for name, value in hours.items()}
             found.append(f"at {self.price:g} a slot and hour about {said(money)} ({said(money, interval=True)})")
         return found
+
+    @property
+    def _basis(self) -> str:
+        if self.num_measured:
+            return f"from {self.num_measured:,} trials measured on {self.device}"
+        if self.num_calibrated:
+            networks = f"{self.num_calibrated:,} network{'s' if self.num_calibrated > 1 else ''}"
+            return f"from a step of {networks}, unpruned, timed on {self.device}: pruned ones may take far less"
+        return (
+            f"a guess for {self.device} from sizes: nothing was measured yet, so it can be ten times off; --calibrate "
+            "times each network here"
+        )
 
 
 def forecast(costs: CostModel, trials: Trials, price: Price | None = None) -> Forecast:
@@ -82,6 +92,7 @@ def forecast(costs: CostModel, trials: Trials, price: Price | None = None) -> Fo
         seconds=costs.estimate(trials),
         num_measured=costs.num_observed,
         device=costs.device,
+        num_calibrated=costs.num_calibrated,
         price=price.per_slot_hour if price else None,
     )
 

@@ -66,6 +66,11 @@ class RunDisplay:
         self._state.set_running(num_cohorts)
         self._show()
 
+    def tick(self) -> None:
+        """Time has passed: trials at work are under way, and what is left is less."""
+        if self._state.running:
+            self._show()
+
     def worker_died(self) -> None:
         """A process running a cohort is gone; the cohort is started again."""
         self._say("A worker process died. Its cohort goes on, one trial at a time.", event="worker died")
@@ -96,13 +101,15 @@ class RunDisplay:
         if self._print_json:
             self._print_json(self._state.to_json())
         else:
-            self._console.print(f"{self._state.done}/{self._state.total} trials, {self._counts()}", highlight=False)
+            line = f"{self._state.done}/{self._state.total} trials, {self._counts()}"
+            self._console.print(line, highlight=False, soft_wrap=True)
 
     def _say(self, sentence: str, *, event: str) -> None:
         if self._print_json:
             self._print_json({"event": event})
         else:
-            self._console.print(sentence, highlight=False, style="yellow" if event == "worker died" else None)
+            style = "yellow" if event == "worker died" else None
+            self._console.print(sentence, highlight=False, soft_wrap=True, style=style)
 
     def _counts(self) -> str:
         state = self._state

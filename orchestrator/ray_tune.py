@@ -31,8 +31,11 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # with verbose=0, the one that
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # results go to the store; this halves driver time
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # a user's relative paths keep their meaning
+os.environ.setdefault("RAY_ROTATION_MAX_BYTES", str(2**24))  # what C code of a trial prints goes to Ray's log files
+os.environ.setdefault("RAY_ROTATION_BACKUP_COUNT", "1")
 
 import ray
+from ray.air.execution._internal import RayActorManager
 from ray.tune import (
     Callback,
     CheckpointConfig,
@@ -43,11 +46,13 @@ from ray.tune import (
     Tuner,
     with_resources,
 )
+from ray.tune.execution import tune_controller
 from ray.tune.search import Searcher, SearchGenerator
 
 from orchestrator.cohort import Cohort, CohortRunner, Progress
 from orchestrator.errors import UNWRITABLE, BadInput
 from orchestrator.exit_codes import Exit
+from orchestrator.meeting import Meeting
 from training.snapshots import Wish
 
 OUR_ROOT = Path(__file__).resolve().parents[1]
@@ -66,9 +71,6 @@ SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_WITHOUT_RAY = 10.0
 """After which Ray is gone: its head does not answer, or knows of no living node. With the time to stop, below the
 minute after which Ray 2.60 ends every process that does not reach the head."""
-
-LONGEST_MEETING_SECONDS = 30.0
-"""That processes of a run wait for each other to start."""
 
 MAX_COHORT_FAILURES = 20
 """Restarts of one cohort. Crashing trials use three each, lost nodes one."""
@@ -116,6 +118,9 @@ class ProgressDisplay(Protocol):
     def set_running(self, num_cohorts: int) -> None:
         """This many cohorts are at work."""
 
+    def tick(self) -> None:
+        """Time has passed."""
+
     def worker_died(self) -> None:
         """A process running a cohort is gone; the cohort is started again."""
 
@@ -137,7 +142,7 @@ class CohortTrainable(Trainable):
         """
         signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
         if config["meeting"] is not None:
-            _wait_for_others(Path(config["meeting"]), config["slots"])
+            Meeting(config["meeting"], config["slots"]).attend()
         self._take(config)
 
     def _take(self, config: dict[str, Any]) -> None:
@@ -192,17 +197,20 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
         _Watch(way_out) as watch,
         tempfile.TemporaryDirectory(prefix="prunesweep-") as scratch,
     ):
+        _require_known_gpus(cluster)
         report = _Report(cohorts, display, watch)
         stop_file = Path(scratch) / "stop"
+        slots = _num_slots(cluster)
+        meeting = Meeting(scratch, slots)
         tuner = Tuner(
             with_resources(CohortTrainable, {"cpu": cluster.cpus_per_trial, "gpu": _gpus_per_trial(cluster)}),
             param_space={
                 "folder": str(Path.cwd()),
                 "meeting": scratch if cluster.address == "local" else None,
-                "slots": cluster.slots,
+                "slots": slots,
                 "stop_file": str(stop_file),
             },
-            tune_config=TuneConfig(reuse_actors=True, search_alg=_OnDemand(cohorts, cluster), num_samples=-1),
+            tune_config=TuneConfig(reuse_actors=True, search_alg=_OnDemand(cohorts, cluster, meeting), num_samples=-1),
             run_config=RunConfig(
                 name=run_id,
                 storage_path=scratch,
@@ -218,14 +226,24 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
             except RayIsGone:
                 display.leaving()
                 return report.errors
-            except RuntimeError as error:
-                # Tune 2.60 takes a worker that Ray killed to save the node's memory for a fault of its own and ends
-                if not isinstance(error.__cause__, ray.exceptions.OutOfMemoryError):
-                    raise
-                return [*report.errors, f"{error.__cause__}\nWith fewer --slots, trials have more memory each."]
         if report.refused is not None:
             raise report.refused
         return report.errors + [str(error) for error in results.errors]
+
+
+class _ActorManager(RayActorManager):
+    """Tune's, for which a worker that Ray killed to save the node's memory is a dead worker like any other.
+
+    Tune 2.60 takes that error for a fault of its own, and the run ends.
+    """
+
+    def _actor_task_failed(self, tracked_actor_task: Any, exception: Exception) -> None:
+        if isinstance(exception, ray.exceptions.OutOfMemoryError):
+            exception = ray.exceptions.RayActorError(error_msg=str(exception))
+        super()._actor_task_failed(tracked_actor_task, exception)
+
+
+vars(tune_controller)["RayActorManager"] = _ActorManager
 
 
 class RayIsGone(Exception):
@@ -267,12 +285,13 @@ class _Watch:
 class _Source(Searcher):
     """Tune's "next configuration to try" is the next cohort."""
 
-    def __init__(self, cohorts: Cohorts, cluster: Cluster) -> None:
+    def __init__(self, cohorts: Cohorts, cluster: Cluster, meeting: Meeting) -> None:
         super().__init__()
-        self._cohorts, self._cluster = cohorts, cluster
+        self._cohorts, self._cluster, self._meeting = cohorts, cluster, meeting
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
         cohort = self._cohorts.next_cohort(_num_slots(self._cluster))
+        self._meeting.handed_out(is_last=cohort is None)
         return None if cohort is None else {"cohort": asdict(cohort)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -288,8 +307,8 @@ class _Source(Searcher):
 class _OnDemand(SearchGenerator):
     """Asks for a cohort whenever there is room for one, until no more can come."""
 
-    def __init__(self, cohorts: Cohorts, cluster: Cluster) -> None:
-        super().__init__(_Source(cohorts, cluster))
+    def __init__(self, cohorts: Cohorts, cluster: Cluster, meeting: Meeting) -> None:
+        super().__init__(_Source(cohorts, cluster, meeting))
         self._cohorts = cohorts
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
@@ -317,9 +336,10 @@ class _Report(Callback):
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Raise RayIsGone where it is."""
+        """Raise RayIsGone where it is; else let the display see the time."""
         if self._watch.is_ray_gone:
             raise RayIsGone
+        self._display.tick()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._running.add(trial.trial_id)
@@ -459,25 +479,12 @@ def _without_secrets() -> Iterator[None]:
         os.environ.update(hidden)
 
 
-def _wait_for_others(meeting: Path, slots: int) -> None:
-    """Begin when the processes of all slots are up, on a Ray of our own.
-
-    Where a cohort ends while another slot's process still starts, Tune may give that slot's cohort to the first process
-    and kill the one that starts: with cohorts of seconds, a second slot never came to work (Ray 2.60).
-    """
-    (meeting / f"worker-{os.getpid()}").touch()
-    give_up_at = time.monotonic() + LONGEST_MEETING_SECONDS
-    while len(list(meeting.glob("worker-*"))) < slots and time.monotonic() < give_up_at:
-        time.sleep(0.02)
-
-
 def _num_slots(cluster: Cluster) -> int:
     """Cohorts that run at a time; on a cluster that may grow, those that wait for it to grow are counted."""
-    if cluster.address == "local":
-        return cluster.slots
     there = ray.cluster_resources()
     needs = {"CPU": cluster.cpus_per_trial, "GPU": _gpus_per_trial(cluster)}
-    return max(PENDING_ON_CLUSTER, *(int(there.get(kind, 0) / need) for kind, need in needs.items() if need))
+    room = min(int(there.get(kind, 0) / need) for kind, need in needs.items() if need)
+    return max(1, min(cluster.slots, room)) if cluster.address == "local" else max(PENDING_ON_CLUSTER, room)
 
 
 def _gpus_per_trial(cluster: Cluster) -> float:
@@ -486,6 +493,16 @@ def _gpus_per_trial(cluster: Cluster) -> float:
     if cluster.gpus_per_trial is not None:
         return cluster.gpus_per_trial
     return 1.0 if ray.cluster_resources().get("GPU", 0) else 0.0
+
+
+def _require_known_gpus(cluster: Cluster) -> None:
+    """Raise BadInput where nobody said how many GPUs a trial takes, and no worker is there yet to tell."""
+    is_open = cluster.use_gpus and cluster.gpus_per_trial is None and cluster.address != "local"
+    if is_open and not ray.cluster_resources().get("CPU", 0):
+        raise BadInput(
+            "the cluster has no worker yet, so whether trials take a GPU cannot be seen: say it by --gpus-per-trial 1 "
+            "(0.25 for four on one, 0 for none), or by `resources: {gpu: 1}` in the sweep file"
+        )
 
 
 def _is_ray_alive(head: str) -> bool:

@@ -25,8 +25,10 @@ from orchestrator.errors import BadInput
 from orchestrator.estimate import forecast, keep_forecast
 from orchestrator.exit_codes import Exit
 from orchestrator.leftovers import remove_old_runs, tidy
+from orchestrator.merging import MergesMeanwhile
 from orchestrator.origin import origin_of
 from orchestrator.plan import Plan, make_plan
+from orchestrator.private_ray import close_to_others
 from orchestrator.progress import RunDisplay
 from orchestrator.resources import paid_resources, trial_resources
 from orchestrator.run_state import RunState
@@ -89,7 +91,12 @@ class RunOptions:
 
 def run_sweep(file: SweepFile, store: Store, options: RunOptions, console: Console) -> tuple[Exit, Plan]:
     """Run what is planned and not committed. Returns the outcome and what the store now lacks."""
-    outcome, plan = _run_until_done(file, store, options, console)
+    try:
+        with MergesMeanwhile(store):
+            outcome, plan = _run_until_done(file, store, options, console)
+    except BudgetSpent:
+        tidy(store, console)
+        raise
     tidy(store, console, is_leaving=outcome in (Exit.INTERRUPTED, Exit.OUT_OF_TIME))
     return outcome, plan
 
@@ -156,6 +163,8 @@ def _run_once(
     console: Console,
 ) -> tuple[list[str], bool]:
     """One Tune run over all that is left. Returns the errors of cohorts cut short, and whether it was stopped."""
+    if options.address == "local":
+        close_to_others()
     from orchestrator.ray_tune import Cluster, run_cohorts  # Ray takes a second to import: only when it is needed
 
     run_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"

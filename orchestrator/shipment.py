@@ -98,11 +98,14 @@ def pack(file: SweepFile, sweep_path: Path, *, installed: bool, also: Iterable[P
 def _working_tree() -> Iterator[tuple[str, bytes]]:
     """Our packages as they are here, and the metadata that says which version they are."""
     command = ["git", "-C", str(OUR_ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"]
-    listed = subprocess.run([*command, *ROOMS, "sweeps"], capture_output=True, text=True, check=False).stdout
+    try:
+        listed = subprocess.run([*command, *ROOMS, "sweeps"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:  # no git on this machine
+        listed = ""
     names = [name for name in dict.fromkeys(listed.split("\0")) if name and (OUR_ROOT / name).is_file()]
     if not names:
         raise BadInput(
-            f"prunesweep runs from {OUR_ROOT}, which is no git working tree that could be shipped: "
+            f"prunesweep runs from {OUR_ROOT}, which git does not know as a working tree that could be shipped: "
             "--installed runs what the cluster has installed"
         )
     for name in names:

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.console import Console
+
 from orchestrator.deadline import parse_duration
 from orchestrator.errors import BadInput
 from orchestrator.exit_codes import Exit
@@ -27,6 +29,7 @@ LONGEST_SCRATCH = 32
 """Letters of the folder that Ray's sockets lie below: a socket's path may have 107 bytes, and Ray adds about 70."""
 JOB_ID_FILE = "job_id"
 SCRIPT = "task.sh"
+LOGS = "logs"
 
 BODY = """
 folder={folder}
@@ -92,14 +95,24 @@ class ArrayJob:
     run_options: Sequence[str] = ()
 
     @property
+    def content_name(self) -> str:
+        """Stands for the sweep's content and the store."""
+        return f"{self.sweep_name}{self.shipment.content_hash(self.sweep, self.results)}"
+
+    @property
+    def sweep_name(self) -> str:
+        """What the names of all versions of the sweep begin with."""
+        return f"prunesweep-{slug(self.sweep)}-"
+
+    @property
     def name(self) -> str:
-        """In Slurm's queue; stands for the sweep's content, the store and the number of shards."""
-        return f"prunesweep-{slug(self.sweep)}-{self.shipment.content_hash(self.sweep, self.results)}"
+        """In Slurm's queue: of the content, and of the number of shards."""
+        return f"{self.content_name}-{self.num_shards}"
 
     @property
     def folder(self) -> Path:
         """Where the script, the code and the logs lie."""
-        return self.parent.absolute() / self.name
+        return self.parent.absolute() / self.content_name
 
     def script(self, *, retry_failed: bool = False) -> str:
         """What sbatch takes. With `retry_failed`, a task's first turn tries failed trials again."""
@@ -112,7 +125,7 @@ class ArrayJob:
             f"--signal=B:USR1@{warning}",
             "--requeue",
             "--open-mode=append",
-            f"--output={self.folder}/logs/%a.log",
+            f"--output={shlex.quote(f'{self.folder}/{LOGS}/'.replace('%', '%%') + '%a.log')}",
             "--nodes=1",
             "--ntasks=1",
             *self.directives,
@@ -137,20 +150,43 @@ class ArrayJob:
         return "#!/bin/bash\n" + "".join(f"#SBATCH {line}\n" for line in lines) + body
 
 
-def submit_array(job: ArrayJob) -> tuple[str, bool]:
-    """Hand a job to Slurm; (its id, whether it is new). One that is in the queue already is left alone."""
-    queued = _slurm("squeue", "--me", "--noheader", "--format=%A", f"--name={job.name}").split()
-    if queued:
-        return queued[0], False
+def submit_array(job: ArrayJob, console: Console) -> tuple[str, bool]:
+    """Hand a job to Slurm; (its id, whether it is new). One that is in the queue already is left alone.
+
+    Raises BadInput where it is there in another number of tasks; says so where another version of the sweep is.
+    """
+    queued = _queued()
+    if job.name in queued:
+        return queued[job.name], False
+    for name, job_id in queued.items():
+        if name.startswith(f"{job.content_name}-"):
+            num_tasks = name.rpartition("-")[2]
+            raise BadInput(
+                f"{job.sweep} is in the queue in {num_tasks} task(s) as {job_id}: submit it with --shards {num_tasks}, "
+                f"or end that first: scancel {job_id}"
+            )
+        if name.startswith(job.sweep_name):
+            console.print(
+                f"{job_id} still runs another version of {job.sweep}; scancel {job_id} ends it",
+                style="yellow", markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
     earlier = (job.folder / JOB_ID_FILE).exists()
-    shutil.rmtree(job.folder / SUBMITTED, ignore_errors=True)
+    for path in job.folder.iterdir() if earlier else ():
+        if path.is_dir() and path.name != LOGS:  # modules deleted since then would be imported still
+            shutil.rmtree(path)
     job.shipment.unpack(job.folder)
-    (job.folder / "logs").mkdir(exist_ok=True)
+    (job.folder / LOGS).mkdir(exist_ok=True)
     script = job.folder / SCRIPT
     script.write_text(job.script(retry_failed=earlier), encoding="utf-8")
     job_id = _slurm("sbatch", "--parsable", str(script)).strip().split(";")[0]
     (job.folder / JOB_ID_FILE).write_text(f"{job_id}\n", encoding="utf-8")
     return job_id, True
+
+
+def _queued() -> dict[str, str]:
+    """Our user's jobs in the queue: id by name."""
+    lines = _slurm("squeue", "--me", "--noheader", "--format=%A %j").splitlines()
+    return {name: job_id for job_id, _, name in (line.strip().partition(" ") for line in lines)}
 
 
 def _slurm(*command: str) -> str:

@@ -150,6 +150,10 @@ class Metered:
         """This many cohorts are at work."""
         self._display.set_running(num_cohorts)
 
+    def tick(self) -> None:
+        """Time has passed."""
+        self._display.tick()
+
     def worker_died(self) -> None:
         """A process running a cohort is gone; the cohort is started again."""
         self._display.worker_died()

@@ -149,6 +149,12 @@ def find_jobs(server: JobServer, name: str) -> list[Job]:
     return sorted(by_shard.values(), key=lambda job: int(job.shard.partition("/")[0] or 0))
 
 
+def jobs_to_end(server: JobServer, name: str) -> list[Job]:
+    """What `find_jobs` finds, and what still runs of other versions of that sweep. Raises BadInput as it does."""
+    found = find_jobs(server, name)
+    return found + [job for job in server.jobs() if job.sweep == name and job.is_live and job not in found]
+
+
 def follow(server: JobServer, jobs: Sequence[Job], show: Callable[[str], None]) -> Exit:
     """Show what jobs print until all have ended. Returns the worst of their outcomes."""
     printed = {job.job_id: 0 for job in jobs}

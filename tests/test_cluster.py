@@ -86,13 +86,21 @@ def test_the_entry_point_of_the_rayjob_is_a_command_that_exists(monkeypatch: pyt
 
     from orchestrator.cli import app
 
-    words = shlex.split(load("deploy/kuberay-rayjob.yaml")["spec"]["entrypoint"])
+    entrypoint = load("deploy/kuberay-rayjob.yaml")["spec"]["entrypoint"]
+    words = shlex.split(entrypoint.partition(" || ")[0])
     assert words[0] == "prunesweep"
     command = get_command(app).commands[words[1]]  # type: ignore[attr-defined]
     sweep = str(ROOT / "sweeps" / Path(words[2]).name)
     assert Path(sweep).is_file()
     context = command.make_context("run", [sweep, *words[3:]])
     assert (context.params["address"], context.params["gpus_per_trial"]) == ("auto", 1.0)
+
+
+@pytest.mark.parametrize(("ended", "seen"), [(0, 0), (1, 0), (2, 1), (3, 1), (4, 1)])
+def test_a_rayjob_is_not_repeated_for_trials_that_failed(ended: int, seen: int) -> None:
+    entrypoint = load("deploy/kuberay-rayjob.yaml")["spec"]["entrypoint"]
+    done = subprocess.run(["sh", "-c", f"prunesweep() {{ return {ended}; }}; {entrypoint}"], check=False)
+    assert done.returncode == seen
 
 
 @pytest.mark.parametrize("name", LAUNCHER_FILES)
@@ -110,7 +118,9 @@ def test_the_versions_that_nodes_install_are_the_tested_ones() -> None:
     for name in LAUNCHER_FILES:
         assert any(f'"ray[default]=={version}"' in command for command in prepared(name)["setup_commands"])
     assert load("deploy/kuberay-rayjob.yaml")["spec"]["rayClusterSpec"]["rayVersion"] == version
-    assert f"rayproject/ray:{version}-py311-gpu" in (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    image = (ROOT / "deploy/Dockerfile").read_text(encoding="utf-8")
+    assert f"rayproject/ray:{version}-py311-gpu" in image
+    assert "--constraint /prunesweep/constraints.txt" in image
 
 
 @pytest.fixture
@@ -204,22 +214,10 @@ def test_rays_aws_provider_starts_the_machines_of_the_file(aws: None) -> None:
     assert behaviour["InstanceInitiatedShutdownBehavior"]["Value"] == "terminate"
 
 
-def test_the_commands_and_the_budgets_of_the_page_are_taken() -> None:
-    """Their options; that they do what the page says is tested where a cluster is started."""
-    import shlex
-
-    from typer.main import get_command
-
-    from orchestrator.cli import app
+def test_the_budgets_of_the_page_are_taken() -> None:
     from orchestrator.sweepfile import parse_sweep
 
     page = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
-    shown = [shlex.split(line) for line in page.splitlines() if line.startswith("prunesweep ")]
-    assert {words[1] for words in shown} >= {"submit", "jobs", "logs", "cancel", "status", "run"}
-    for _, name, *words in shown:
-        command = get_command(app).commands[name]  # type: ignore[attr-defined]
-        rest = command.make_context(name, words).args
-        get_command(app).commands["run"].make_context("run", ["sweep.yaml", *rest])  # type: ignore[attr-defined]
     rest = "name: n\ndataset: digits\nmodel: mlp\npruner: snip\nsparsity: 0.9\ntraining: {epochs: 1}\n"
     budgets = [line.removeprefix("# ") for line in page.splitlines() if line.removeprefix("# ").startswith("budget: ")]
     assert len(budgets) == 2

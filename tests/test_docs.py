@@ -46,6 +46,13 @@ def test_the_sweep_files_of_the_recipes_are_read() -> None:
     assert len(list(expand(file.sweep, UserCode(Path())))) == 2 * 5 * 13 * 3
 
 
+def test_what_a_trial_reserves_is_read_as_the_page_on_scheduling_shows_it() -> None:
+    (resources,) = blocks("scheduling.md", "yaml")
+    rest = "name: n\ndataset: digits\nmodel: mlp\npruner: snip\nsparsity: 0.9\ntraining: {epochs: 1}\n"
+    read = parse_sweep(rest + resources, name="resources", folder=Path()).sweep.resources
+    assert (read.gpu, read.cpu) == (0.25, 2)
+
+
 def test_the_table_of_presets_says_what_the_presets_say() -> None:
     text = (DOCS / "recipes.md").read_text(encoding="utf-8")
     table = text[text.index("| preset |") :]

@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("analysis", "models", "orchestrator", "pruning", "sweeps", "training")
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+OTHER_VERSION = f"{VERSION}+elsewhere"
+"""Of the copy that is built here: whatever says it has read it from where that copy says it, once."""
 
 
 def shipped_files() -> set[str]:
@@ -24,51 +26,84 @@ def shipped_files() -> set[str]:
     return {name for name in listed.splitlines() if (ROOT / name).exists()}
 
 
-def run(command: list[str], folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run a command that must succeed."""
+def run(command: list[str], folder: Path, *, check: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that must end with the exit code `check`."""
     environment = {**os.environ, **variables}
     result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == check, result.stdout + result.stderr
     return result
 
 
+def build(kind: str, tree: Path, out: Path) -> Path:
+    """Build a wheel or a source distribution of a tree, without network."""
+    code = f"import sys; from setuptools.build_meta import build_{kind} as build; print(build(sys.argv[1]))"
+    result = run([sys.executable, "-c", code, str(out)], tree)
+    assert "Warning" not in result.stderr + result.stdout
+    return out / result.stdout.splitlines()[-1]
+
+
+def product(wheel: Path) -> set[str]:
+    """The files of a wheel, less those about the wheel."""
+    return {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A wheel and a source distribution, built from a copy of the tree."""
-    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("dist")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree, with a test in it and a version of its own."""
+    copy = tmp_path_factory.mktemp("tree")
     for name in [*shipped_files(), "pyproject.toml", "README.md", "LICENSE"]:
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        (tree / name).write_bytes((ROOT / name).read_bytes())
-    (tree / "tests").mkdir()
-    (tree / "tests" / "test_nothing.py").touch()
-    for kind in ("wheel", "sdist"):
-        code = f"import sys; from setuptools.build_meta import build_{kind} as build; build(sys.argv[1])"
-        result = run([sys.executable, "-c", code, str(out)], tree)
-        assert "Warning" not in result.stderr + result.stdout
-    return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    (copy / "tests").mkdir()
+    (copy / "tests" / "test_nothing.py").touch()
+    project = (copy / "pyproject.toml").read_text(encoding="utf-8")
+    assert project.count(f'version = "{VERSION}"') == 1
+    (copy / "pyproject.toml").write_text(project.replace(f'version = "{VERSION}"', f'version = "{OTHER_VERSION}"'))
+    return copy
 
 
-def test_the_wheel_holds_the_product_and_nothing_else(built: tuple[Path, Path]) -> None:
-    wheel, _ = built
-    assert wheel.name == f"prunesweep-{VERSION}-py3-none-any.whl"
-    inside = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert inside == shipped_files()
+@pytest.fixture(scope="module")
+def source(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("sdist", tree, tmp_path_factory.mktemp("dist"))
 
 
-def test_the_source_distribution_builds_again(built: tuple[Path, Path]) -> None:
-    _, source = built
+@pytest.fixture(scope="module")
+def site(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `pip install` put the source distribution; what it stands on is taken from our own environment."""
+    folder = tmp_path_factory.mktemp("site")
+    offline = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--no-cache-dir"]
+    run([sys.executable, "-m", "pip", "install", *offline, "--target", str(folder), str(source)], source.parent)
+    return folder
+
+
+def test_the_wheel_holds_the_product_and_nothing_else(tree: Path, tmp_path: Path) -> None:
+    wheel = build("wheel", tree, tmp_path)
+    assert wheel.name == f"prunesweep-{OTHER_VERSION}-py3-none-any.whl"
+    assert product(wheel) == shipped_files()
+
+
+def test_the_source_distribution_builds_the_same_wheel(source: Path, tmp_path: Path) -> None:
     with tarfile.open(source) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    assert shipped_files() | {"pyproject.toml", "README.md", "LICENSE"} <= names
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = tmp_path.iterdir()
+    assert product(build("wheel", unpacked, tmp_path)) == shipped_files()
 
 
-def test_an_installation_works_away_from_the_checkout(built: tuple[Path, Path], tmp_path: Path) -> None:
-    wheel, _ = built
-    site, here = tmp_path / "site", tmp_path / "here"
-    here.mkdir()
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(site)
-    for command in (["init", "s.yaml"], ["plan", "s.yaml"], ["show", "presets"]):
-        run([sys.executable, "-m", "orchestrator", *command], here, PYTHONPATH=str(site))
-    found = run([sys.executable, "-c", "import sweeps; print(sweeps.__file__)"], here, PYTHONPATH=str(site))
+def test_pip_installs_the_command_and_it_works_away_from_the_checkout(site: Path, tmp_path: Path) -> None:
+    def prunesweep(*arguments: str, check: int = 0) -> str:
+        result = run([str(site / "bin" / "prunesweep"), *arguments], tmp_path, check=check, PYTHONPATH=str(site))
+        return result.stdout + result.stderr
+
+    assert prunesweep("--version") == f"prunesweep {OTHER_VERSION}\n"
+    prunesweep("init", "sweep.yaml")
+    assert prunesweep("plan", "sweep.yaml").startswith("my-sweep: ")
+    assert "synflow-cifar" in prunesweep("show", "presets")
+    assert "nothing at scale cpu-hours" in prunesweep("reproduce", "5a", "--scale", "cpu-hours", check=2)  # scales.yaml
+    figure = str(site / "sweeps" / "paper" / "figure3.yaml")
+    assert prunesweep("plan", figure).startswith("paper-figure3: ")
+    found = run([sys.executable, "-c", "import sweeps; print(sweeps.__file__)"], tmp_path, PYTHONPATH=str(site))
     assert str(site) in found.stdout
+
+
+def test_the_command_says_the_projects_version() -> None:
+    assert run([sys.executable, "-m", "orchestrator", "--version"], ROOT).stdout == f"prunesweep {VERSION}\n"

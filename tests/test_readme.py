@@ -36,8 +36,9 @@ def test_the_readme_works_as_written(tmp_path: Path) -> None:
     assert (tmp_path / "results" / "my-sweep" / "report.html").stat().st_size > 500_000
 
 
-def test_the_readmes_links_and_pictures_exist() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)]+)\)", README)
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md"])
+def test_links_and_pictures_beside_the_docs_exist(page: str) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / page).read_text(encoding="utf-8"))
     assert targets
     for target in targets:
         assert (ROOT / target).exists(), target

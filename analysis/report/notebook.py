@@ -73,7 +73,7 @@ def _cells(collected: Collected, reference: str | None) -> Iterator[dict[str, An
     )
     for section in SECTIONS:
         yield from _of_section(section, collected)
-    yield _text("## Your own question\n\nThe columns are described in `docs/store.md`.")
+    yield _text("## Your own question\n\nThe columns are described in `docs/columns.md`.")
     yield _code(OWN.format(arguments="*STORES, apart=True" if several else "*STORES"))
 
 

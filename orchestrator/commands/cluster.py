@@ -78,6 +78,7 @@ def submit(
     _check_run_options(sweep, run_options)
     file = read_sweep_file(sweep)
     require_sound_pruners(file)
+    _refuse_relative_data_root(file.sweep.data_root, run_options)
     next(expand(file.sweep, UserCode(file.folder)))  # what it reads beside the file is there
     shipment = pack(file, sweep, installed=installed, also=ship or [])
     asked = {
@@ -111,10 +112,10 @@ def _submit_to_ray(asked: dict[str, Any], address: str, *, follow: bool, dry_run
         return
     server = _server(address)
     started = start(submission, server, out)
-    if follow:
-        _follow(server, started)
     where = f"{shlex.quote(submission.sweep)} --address {shlex.quote(address)}"
     _show(f"Next: prunesweep logs {where} --follow; prunesweep cancel {where}; prunesweep status {where}")
+    if follow:
+        _follow(server, started)
 
 
 def _submit_to_slurm(asked: dict[str, Any], *, dry_run: bool) -> None:
@@ -124,7 +125,7 @@ def _submit_to_slurm(asked: dict[str, Any], *, dry_run: bool) -> None:
     if dry_run:
         sys.stdout.write(job.script())
         return
-    job_id, is_new = submit_array(job)
+    job_id, is_new = submit_array(job, out)
     _show(
         f"{job_id} submitted: {job.num_shards} task(s), files in {job.folder}"
         if is_new
@@ -169,11 +170,11 @@ def logs(
 
 
 def cancel(name: SweepName, address: ServerAddress = "http://localhost:8265") -> None:
-    """End a submitted sweep. What was committed stays, trials in flight are finished if that takes seconds."""
-    from orchestrator.submit import find_jobs
+    """End a submitted sweep, in all its versions. What was committed stays, and what takes seconds is finished."""
+    from orchestrator.submit import jobs_to_end
 
     server = _server(address)
-    for job in find_jobs(server, name):
+    for job in jobs_to_end(server, name):
         was_live = server.stop(job.job_id)
         _show(f"{job.job_id} was asked to stop" if was_live else f"{job.job_id} had ended ({job.status.lower()})")
 
@@ -203,10 +204,19 @@ def _server(address: str) -> Any:
 
 def _follow(server: Any, found: Iterable[Any]) -> None:
     """Show progress, and leave with the outcome; Ctrl-C leaves the sweep running."""
+    from orchestrator.exit_codes import Exit
+    from orchestrator.ray_jobs import ClusterUnreachable
     from orchestrator.submit import follow
 
     try:
         outcome = follow(server, list(found), _show)
+    except ClusterUnreachable as error:
+        err.print(
+            f"{error}\nIt answered when this began: its head may be lost, or the way to it. What was committed stays; "
+            "once a cluster answers there, the same `prunesweep submit` runs what is missing.",
+            style="red", markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        raise typer.Exit(int(Exit.INTERRUPTED)) from None
     except KeyboardInterrupt:
         err.print("Detached: the sweep goes on. prunesweep logs NAME --follow shows it again.")
         raise typer.Exit(0) from None
@@ -224,6 +234,19 @@ def _check_run_options(sweep: Path, given: list[str]) -> None:
             raise BadInput(f"{option} after --: submit sets it")
     command = get_command(app).commands["run"]  # type: ignore[attr-defined]  # click's Group
     command.make_context("run", [str(sweep), *given])
+
+
+def _refuse_relative_data_root(in_file: str | None, run_options: list[str]) -> None:
+    if (
+        in_file is None
+        or Path(in_file).expanduser().is_absolute()
+        or any("--data-root" in word for word in run_options)
+    ):
+        return
+    raise BadInput(
+        f"data_root {in_file!r} in the sweep file is relative, and the cluster works elsewhere: expected an absolute "
+        "path, or `-- --data-root DIR` with the folder that every node sees"
+    )
 
 
 def _shared(results: str | None, name: str, *, is_slurm: bool) -> str:

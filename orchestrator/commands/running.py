@@ -48,8 +48,15 @@ def plan(
     device: Device = "auto",
     price_per_gpu_hour: PricePerGpuHour = None,
     price_per_cpu_hour: PricePerCpuHour = None,
+    gpus_per_trial: GpusPerTrial = None,
+    cpus_per_trial: CpusPerTrial = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Time a training step of each network here, for a better estimate.")
+    ] = False,
 ) -> None:
     """Say what a sweep file would run: points, trials, what is done, how long the rest takes, what it may cost."""
+    from orchestrator.calibrate import calibrate as time_networks
+    from orchestrator.calibrate import device_here
     from orchestrator.changes import change_since_last_run
     from orchestrator.estimate import forecast
     from orchestrator.kept_apart import kept_apart, kept_apart_lines
@@ -66,11 +73,17 @@ def plan(
     root = data_root_of(data_root, file)
     with naming_damaged_files(store):
         planned = make_plan(file, store)
-        costs = cost_model(file, store, planned, device=device, data_root=root, always=True)
+        costed = device_here(device) if calibrate else device
+        costs = cost_model(file, store, planned, device=costed, data_root=root, always=True)
+        if calibrate:
+            time_networks(file, planned, costs, root)
         change, apart = change_since_last_run(file, planned, store), kept_apart(store)
         last_run = latest_sweeps(store).get(file.sweep.name)
-        accounts = accounts_of(file.sweep, last_run.options if last_run else {}, store)
-    price = price_of(file.sweep, costs.device, price_per_gpu_hour, price_per_cpu_hour)
+        typed = {"gpus_per_trial": gpus_per_trial, "cpus_per_trial": cpus_per_trial}
+        told: dict[str, Any] = dict(last_run.options) if last_run else {}
+        told |= {name: value for name, value in typed.items() if value is not None}
+        accounts = accounts_of(file.sweep, told, store)
+    price = price_of(file.sweep, told, costs.device, price_per_gpu_hour, price_per_cpu_hour)
     expected = forecast(costs, planned.to_run, price)
     if as_json:
         costs_json = {"estimate": expected.to_json(), "budget": accounts_json(accounts)}
@@ -200,10 +213,14 @@ def run_until_done(file: Any, store: Any, options: Any) -> tuple[Any, Any]:
             return run_sweep(file, store, options, err if options.print_json else out)
     except StoreUnreachable as error:  # it answered when the command began
         err.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(int(Exit.INTERRUPTED)) from None
+        why = str(error)
     except BudgetSpent as spent:
-        out.print(f"{_name(file, options)}: {spent}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(int(Exit.INTERRUPTED)) from None
+        why = f"{_name(file, options)}: {spent}"
+        if not options.print_json:
+            out.print(why, markup=False, highlight=False, soft_wrap=True)
+    if options.print_json:
+        print_json_line({"event": "ended", "exit_code": int(Exit.INTERRUPTED), "why": why})
+    raise typer.Exit(int(Exit.INTERRUPTED))
 
 
 def _run(file: Any, store: Any, options: Any) -> None:

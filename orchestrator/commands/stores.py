@@ -24,18 +24,21 @@ def data_root_again(given: str | None, saved: Any) -> str | None:
     return data_root_of(given or saved.options.get("data_root"), saved.file)
 
 
-def price_of(sweep: Any, device: str, per_gpu_hour: float | None, per_cpu_hour: float | None) -> Any:
-    """What a slot costs on a device; None where nobody said."""
+def price_of(
+    sweep: Any, options: dict[str, Any], device: str, per_gpu_hour: float | None, per_cpu_hour: float | None
+) -> Any:
+    """What a slot costs on a device, reserving what `options` of a run say; None where nobody said the price."""
     from orchestrator.estimate import Price
+    from orchestrator.resources import paid_resources
 
     if per_gpu_hour is None and per_cpu_hour is None:
         return None
-    gpus = 1.0 if sweep.resources.gpu == "auto" else sweep.resources.gpu
+    reserved = paid_resources(sweep, options.get("gpus_per_trial"), options.get("cpus_per_trial"))
     return Price(
         per_gpu_hour=per_gpu_hour or 0.0,
         per_cpu_hour=per_cpu_hour or 0.0,
-        gpus_per_trial=gpus if device == "cuda" else 0.0,
-        cpus_per_trial=sweep.resources.cpu,
+        gpus_per_trial=reserved["gpus_per_trial"] if device == "cuda" else 0.0,
+        cpus_per_trial=reserved["cpus_per_trial"],
     )
 
 

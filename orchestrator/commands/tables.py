@@ -123,7 +123,7 @@ def _show_columns(columns: dict[str, dict[str, str]], as_json: bool) -> None:
             grid.add_row(name, kind)
         out.print(grid)
         out.print()
-    out.print("What they mean: docs/store.md; results: docs/analysis.md", highlight=False)
+    out.print("What they mean: docs/columns.md; results: docs/analysis.md", highlight=False)
 
 
 def _show(rows: pl.LazyFrame) -> None:

@@ -26,6 +26,13 @@ def test_efficiency_is_a_share_and_few_slots_are_kept_busy(
     assert row["hours"] * slots * row["efficiency"] == pytest.approx(sum(small[1].values()) / 3600)
 
 
+def test_256_slots_are_kept_busy_by_10_000_trials() -> None:
+    trials, seconds = sweep(10_000, seed=0)
+    assert len(trials) >= 10_000
+    for way in ("history", "nothing measured"):
+        assert simulate(trials, seconds, 256, way, seed=0)["efficiency"] > 0.95
+
+
 def test_without_overheads_one_slot_takes_the_sum(
     small: tuple[simulation.Trials, dict[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from orchestrator.store.read import scan_trials
 from tests.faults.conftest import RESULTS, SWEEP, Disturbed
@@ -46,10 +49,22 @@ class Leaves:
         os._exit(9)
 
 
+class EatsAll:
+    """Until Ray's own watch over the node's memory kills the process."""
+
+    def score(self, model, data, generator):
+        eaten = []
+        for _ in range(64):
+            eaten.append(bytearray(os.urandom(2**20)) * 64)
+            time.sleep(0.05)
+        time.sleep(120)
+
+
 class Talks(Random):
     def score(self, model, data, generator):
         for _ in range(500):
             print("x" * 2**20, flush=True)
+            os.write(1, b"y" * 2**19 + b"\\n")  # as code in C does
         return super().score(model, data, generator)
 '''
 KINDS = {"Raises": "RuntimeError", "Hangs": "time limit", "Eats": "MemoryError", "Leaves": "crashed", "Talks": None}
@@ -61,20 +76,46 @@ def test_each_is_a_row_and_the_others_are_as_ever(tmp_path: Path, undisturbed: p
     text = text.replace("sparsity: [0.5, 0.9]", "sparsity: 0.9").replace("count: 40", "count: 2")
     sweep = Disturbed(tmp_path, text)
     (tmp_path / "own_pruners.py").write_text(OWN_PRUNERS)
-    options = ("--slots", "2", "--time-limit", "20", "--max-attempts", "2")
+    options = ("--slots", "2", "--time-limit", "12", "--max-attempts", "2")
+    place = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # sockets' paths must be short
 
-    output = sweep.run("run", "sweep.yaml", *options, check=1)
+    output = sweep.run("run", "sweep.yaml", *options, check=1, RAY_TMPDIR=str(place))
+    assert sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) < 2**28, "of a gigabyte"
+    shutil.rmtree(place)
     assert "4 of 12 trials completed, 8 failed" in output
     assert "Next: prunesweep status" in output
     rows = scan_trials(sweep.store).with_columns(name=pl.col("pruner").str.split(":").list.last()).collect()
     for name, kind in KINDS.items():
         assert rows.filter(name=name)["error_type"].to_list() == [kind] * 2, name
     hung = rows.filter(name="Hangs")
-    assert "longer than 20 s" in hung["error_message"][0]
+    assert "longer than 12 s" in hung["error_message"][0]
     assert "time.sleep(0.01)" in hung["error_traceback"][0], "it says where it was"
 
     magnitude = rows.filter(pruner="magnitude").select(RESULTS).sort("trial_id")
     assert magnitude.equals(undisturbed.filter(pl.col("trial_id").is_in(magnitude["trial_id"].implode())))
 
+    talked = rows.filter(name="Talks")["output"]
+    assert all(text.endswith("x" * 1000 + "\n") and text.startswith("... 524,28") for text in talked)
+
     status = sweep.run("status", f"results/{sweep.store.location.rpartition('/')[2]}")
     assert "2 x RuntimeError: not today" in status
+
+
+def test_a_trial_that_eats_the_memory_of_its_node(tmp_path: Path, undisturbed: pl.DataFrame) -> None:
+    """Ray watches the memory of the machine and kills a worker before the kernel would; Tune then ends the run."""
+    memory = {line.split(":")[0]: int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()}
+    if memory["MemAvailable"] < 7 * 2**20:
+        pytest.skip("less than 7 GiB of memory to eat from")
+    threshold = 1 - (memory["MemAvailable"] - 2.5 * 2**20) / memory["MemTotal"]
+    text = re.sub(r"pruner: \[.*\]", 'pruner: ["own_pruners:EatsAll", magnitude]', SWEEP)
+    sweep = Disturbed(tmp_path, text.replace("sparsity: [0.5, 0.9]", "sparsity: 0.9").replace("count: 40", "count: 2"))
+    (tmp_path / "own_pruners.py").write_text(OWN_PRUNERS)
+    watch = {"RAY_memory_usage_threshold": f"{threshold:.4f}", "RAY_memory_monitor_refresh_ms": "100"}
+    output = sweep.run("run", "sweep.yaml", "--slots", "1", "--max-attempts", "2", check=1, **watch)
+    assert "2 of 4 trials completed, 2 failed" in output
+    rows = scan_trials(sweep.store).collect()
+    eaters = rows.filter(pl.col("pruner") != "magnitude")
+    assert eaters["error_type"].to_list() == ["crashed"] * 2
+    assert "ran out of memory" in eaters["error_message"][0]
+    magnitude = rows.filter(pruner="magnitude").select(RESULTS).sort("trial_id")
+    assert magnitude.equals(undisturbed.filter(pl.col("trial_id").is_in(magnitude["trial_id"].implode())))

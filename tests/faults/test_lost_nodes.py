@@ -21,6 +21,7 @@ import pytest
 from orchestrator.store.layout import Store
 from tests.faults.conftest import Disturbed, wait_until
 from tests.faults.test_killed_processes import processes_below
+from tests.orchestrator.test_submit import answers
 
 HERE = "--node-ip-address=127.0.0.1"
 RAY = str(Path(sys.executable).with_name("ray"))
@@ -39,13 +40,19 @@ class RayCluster:
         self.temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # sockets' paths must be short
         self.nodes: list[subprocess.Popen[bytes]] = []
         self.port = 0
+        self.job_server = ""
         self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
 
-    def start_head(self, cpus: int) -> None:
+    def start_head(self, cpus: int, *, takes_jobs: bool = False) -> None:
         self.port = free_port()
-        self._start(
-            ["--head", f"--port={self.port}", "--include-dashboard=false", f"--temp-dir={self.temporary}"], cpus
-        )
+        head = ["--head", f"--port={self.port}", f"--temp-dir={self.temporary}"]
+        if not takes_jobs:
+            self._start([*head, "--include-dashboard=false"], cpus)
+            return
+        self.job_server = f"http://127.0.0.1:{(port := free_port())}"
+        others = [f"--{kind}-port={free_port()}" for kind in ("dashboard-agent-listen", "ray-client-server")]
+        self._start([*head, "--include-dashboard=true", f"--dashboard-port={port}", *others], cpus)
+        wait_until(lambda: answers(port))
 
     def add_node(self, cpus: int) -> None:
         self._start([f"--address=127.0.0.1:{self.port}"], cpus)
@@ -53,10 +60,12 @@ class RayCluster:
     def _start(self, options: list[str], cpus: int) -> None:
         command = [RAY, "start", "--block", f"--num-cpus={cpus}", "--disable-usage-stats", HERE, *options]
         said = Path(self.temporary, f"node {len(self.nodes)}")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # of jobs' python
         with said.open("w") as output:
             node = subprocess.Popen(
-                command, env={**os.environ, **self.token}, stdout=output, stderr=output, start_new_session=True
-            )
+                command, env={**os.environ, "PATH": path, **self.token}, stdout=output, stderr=output,
+                start_new_session=True,
+            )  # fmt: skip
         self.nodes.append(node)
         wait_until(lambda: "Ray runtime started" in said.read_text() or node.poll() is not None)
         assert node.poll() is None, said.read_text()
@@ -96,6 +105,22 @@ def test_a_node_goes_without_a_word_and_another_comes(
     disturbed.assert_like(undisturbed)
 
 
+def test_the_head_of_a_submitted_sweep_is_lost(
+    cluster: RayCluster, disturbed: Disturbed, undisturbed: pl.DataFrame
+) -> None:
+    submit = ("submit", "sweep.yaml", "--results", disturbed.store.location, "--address")
+    cluster.start_head(cpus=2, takes_jobs=True)
+    assert "Next: prunesweep logs" in disturbed.run(*submit, cluster.job_server, **cluster.token)
+    wait_until(lambda: disturbed.num_committed >= 5)
+    cluster.kill(0)
+    assert disturbed.num_committed < undisturbed.height
+    assert "no job server answers there" in disturbed.run(*submit, cluster.job_server, check=2, **cluster.token)
+    cluster.start_head(cpus=2, takes_jobs=True)
+    followed = disturbed.run(*submit, cluster.job_server, "--follow", **cluster.token)
+    assert "240 of 240 trials completed, 0 failed" in followed
+    disturbed.assert_like(undisturbed)
+
+
 def nodes_at_work(store: Store) -> set[str]:
     """Nodes on which a trial of a run that goes on was begun, by Ray's ids."""
     found = set()
@@ -108,11 +133,11 @@ def nodes_at_work(store: Store) -> set[str]:
 
 def test_nodes_of_unlike_size_all_work(cluster: RayCluster, disturbed: Disturbed, undisturbed: pl.DataFrame) -> None:
     cluster.start_head(cpus=0)
+    command = ("run", "sweep.yaml", "--address", cluster.address, "--cpus-per-trial", "2")
+    assert "say it by --gpus-per-trial" in disturbed.run(*command, check=2, **cluster.token)
     for cpus in (1, 2, 3):  # on the first there is no room for a trial
         cluster.add_node(cpus=cpus)
-    process = disturbed.start(
-        "run", "sweep.yaml", "--address", cluster.address, "--cpus-per-trial", "2", **cluster.token
-    )
+    process = disturbed.start(*command, **cluster.token)
     nodes: set[str] = set()
     while process.poll() is None:
         nodes |= nodes_at_work(disturbed.store)

@@ -168,12 +168,14 @@ def test_an_object_store_that_fails_for_a_while_and_then_is_slow(
     disturbed.assert_like(undisturbed)
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, undisturbed: pl.DataFrame) -> None:
+def test_a_folder_that_cannot_be_written(tmp_path: Path, small_disk: Path, undisturbed: pl.DataFrame) -> None:
     disturbed = Disturbed(tmp_path, SHORT_SWEEP)
-    (disturbed.folder / "results").symlink_to("/proc/1/nowhere")  # not even for an administrator
+    (disturbed.folder / "results").symlink_to(small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)  # not even for an administrator
     output = disturbed.run(check=2)
+    assert "Read-only file system" in output
     assert "choose another place with --results" in output
-    (disturbed.folder / "results").unlink()
+    subprocess.run(["mount", "-o", "remount,rw,size=50m", str(small_disk)], check=True)
     disturbed.run()
     disturbed.assert_like(undisturbed)
 

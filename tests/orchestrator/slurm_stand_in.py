@@ -4,6 +4,7 @@
     FOLDER/turns.jsonl      a line a turn of a task: which, how often it was restarted, how it ended
     FOLDER/requeue-<task>   what `scontrol requeue` asked for
     FOLDER/stop             put there, it ends everything
+    FOLDER/silent           put there, the next turn is not warned: it is cut off without a word
 
 At the warning time the batch shell alone gets its signal (`--signal=B:...`); at the wall time everything of the task is
 killed. A task that asked to be requeued is killed, as Slurm does, and gets another turn.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -27,7 +29,15 @@ CPUS = "1"
 
 
 def directives(script: str) -> dict[str, str]:
-    return dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", script, flags=re.MULTILINE))
+    """Options of the script, read as Slurm reads them: split at blanks that are not quoted."""
+    lines = re.findall(r"^#SBATCH (.*)$", script, flags=re.MULTILINE)
+    options = [word.removeprefix("--").partition("=") for line in lines for word in shlex.split(line)]
+    return {name: value for name, _, value in options}
+
+
+def filled_in(pattern: str, task: int) -> Path:
+    """The name of a file that Slurm makes of its pattern."""
+    return Path(re.sub("%([%a])", lambda match: {"%": "%", "a": str(task)}[match[1]], pattern))
 
 
 def seconds(duration: str) -> int:
@@ -69,16 +79,18 @@ def turn(path: Path, asked: dict[str, str], task: int, restarts: int) -> bool:
         "SLURM_CPUS_PER_TASK": CPUS, "SLURM_RESTART_COUNT": str(restarts), "SLURM_TMPDIR": str(local),
         "SLURM_JOB_END_TIME": str(int(began) + wall),
     }  # fmt: skip
-    log = Path(asked["output"].replace("%a", str(task)))
+    log = filled_in(asked["output"], task)
     with log.open("ab") as output:
         process = subprocess.Popen(
             ["bash", str(path)], env=environment, stdout=output, stderr=output, start_new_session=True, cwd="/"
         )
     request = FOLDER / f"requeue-{task}"
+    is_silent = (FOLDER / "silent").exists()
+    (FOLDER / "silent").unlink(missing_ok=True)
     was_warned = was_cut = False
     while process.poll() is None and not request.exists() and not STOP.exists():
         passed = time.time() - began
-        if passed > wall - int(lead) and not was_warned:
+        if passed > wall - int(lead) and not was_warned and not is_silent:
             was_warned = True
             process.send_signal(getattr(signal, f"SIG{name}"))
         if passed > wall:
@@ -117,9 +129,9 @@ def main(command: str, arguments: list[str]) -> None:
     elif command == "cluster":
         cluster(Path(arguments[0]))
     elif command == "squeue":
-        name = next(one.partition("=")[2] for one in arguments if one.startswith("--name="))
-        if state and state["name"] == name:
-            print(state["id"])
+        if state:
+            assert "--format=%A %j" in arguments
+            print(state["id"], state["name"])
     elif command == "scontrol":
         assert arguments[0] == "requeue"
         job, _, task = arguments[1].partition("_")

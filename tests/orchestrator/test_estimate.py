@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cost import CostModel
+from orchestrator.calibrate import calibrate
+from orchestrator.cost import FLOPS, CostModel, Sizes
 from orchestrator.estimate import Price, forecast, keep_forecast, outcomes
 from orchestrator.plan import make_plan
+from orchestrator.sizes import sizes_of
 from orchestrator.store.layout import Store
 from orchestrator.store.rows import config_columns
 from orchestrator.store.write import write_segment
@@ -35,6 +37,31 @@ def test_a_forecast_says_what_it_is_made_from(small_sweep: SweepFile, tmp_path: 
     assert "from 200 trials measured on cpu" in found.lines()[0]
     assert found.lines()[1].startswith("at 3 a slot and hour about 15 (")
     assert found.to_json()["money"]["expected"] == pytest.approx(15.0, rel=0.02)
+
+
+def test_a_step_that_was_timed_says_how_fast_the_machine_is(small_sweep: SweepFile, tmp_path: Path) -> None:
+    trials, sizes = make_plan(small_sweep, Store(tmp_path)).to_run, Sizes(macs=50_000_000, num_train=10_000)
+    network = trials[0].config
+    key = (network.dataset.name, network.dataset.options, network.model.name, network.model.options)
+    costs = CostModel(sizes={key: sizes})
+    guess = costs.estimate(trials).seconds
+    flops_of_a_step = 6 * sizes.macs * network.training.batch_size
+    costs.calibrate(network, flops_of_a_step / (FLOPS["cpu"] / 8))  # an eighth of what was taken for usual
+    found = forecast(costs, trials)
+    assert found.seconds.seconds == pytest.approx(8 * guess)
+    assert (found.num_measured, found.num_calibrated) == (0, 1)
+    assert "from a step of 1 network, unpruned, timed on cpu" in found.lines()[0]
+
+
+def test_networks_are_timed_on_this_machine(small_sweep: SweepFile, tmp_path: Path, prunesweep: CommandLine) -> None:
+    plan = make_plan(small_sweep, Store(tmp_path))
+    costs = CostModel(sizes=sizes_of(small_sweep, plan))
+    calibrate(small_sweep, plan, costs)
+    assert costs.num_calibrated == len(plan.networks)
+    assert costs.knows(plan.to_run[0].config)
+    (tmp_path / "small.yaml").write_text(small_sweep.text)
+    shown = prunesweep("plan", "small.yaml", "--calibrate", "--device", "cpu").stdout
+    assert "unpruned, timed on cpu" in shown
 
 
 def test_an_estimate_is_compared_with_what_the_run_took(small_sweep: SweepFile, tmp_path: Path) -> None:

@@ -101,6 +101,19 @@ def test_a_terminal_sees_axes_errors_and_what_is_left(trials: Trials, monkeypatc
         assert expected in text
 
 
+def test_long_trials_are_seen_to_go_on(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_module, "PLAIN_LINE_SECONDS", 0.0)
+    state, _, clock = started(trials)
+    console, said = Console(file=io.StringIO()), list[dict[str, Any]]()
+    with RunDisplay(state, console, print_json=said.append) as display:
+        for _ in range(3):
+            clock.now += 600
+            display.tick()
+        state.set_running(0)
+        display.tick()  # nothing is at work
+    assert [one.get("running_cohorts") for one in said] == [None, 2, 2, 2, 0]
+
+
 def test_programs_get_objects(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_module, "PLAIN_LINE_SECONDS", 0.0)
     state, _, clock = started(trials)

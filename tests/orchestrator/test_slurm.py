@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_table
 from orchestrator.sweepfile import read_sweep_file
 from tests.orchestrator.conftest import SMALL_SWEEP, CommandLine
+from tests.orchestrator.slurm_stand_in import directives, filled_in
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -86,30 +88,45 @@ def wait_until_done(books: Path, seconds: float) -> None:
         time.sleep(0.2)
 
 
+def turns_of(books: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (books / "turns.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.faults
 def test_tasks_cut_off_at_their_wall_time_go_on_until_every_trial_has_one_row(
     slurm: Path, prunesweep: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two shards; a trial that fits in no turn leaves a checkpoint at the warning and is trained by several."""
+    """Two shards; a trial that fits in no turn leaves a checkpoint at the warning and is trained by several.
+
+    The first turn gets no warning and is cut off: nothing requeues that task, and the same command goes on.
+    """
     calls = tmp_path / "calls"
     (tmp_path / "own_models.py").write_text(OWN_MODELS)
     (tmp_path / "long.yaml").write_text(LONG)
     submit = ("submit", "long.yaml", "--slurm", "--shards", "2", "--time", "0:01:00", "--", "--device", "cpu", *FULL)
+    (slurm / "silent").touch()
     assert "4711 submitted: 2 task(s)" in prunesweep(*submit).stdout
     assert "4711 is in the queue already" in prunesweep(*submit).stdout
+    refused = prunesweep(*("3" if word == "2" else word for word in submit), check=2).stderr
+    assert "is in the queue in 2 task(s) as 4711: submit it with --shards 2, or end that first: scancel 4711" in refused
     (tmp_path / "own_models.py").write_text("edited while the job is in the queue")
     wait_until_done(slurm, 400)
     (tmp_path / "own_models.py").write_text(OWN_MODELS)
 
+    turns = turns_of(slurm)
+    assert (turns[0]["task"], turns[0]["cut"], turns[0]["requeued"]) == (1, True, False)
+    while any(turn["cut"] for turn in turns):  # later ones where this machine is too busy to stop in 15 s
+        num_turns = len(turns)
+        assert "4711 submitted" in prunesweep(*submit).stdout
+        wait_until_done(slurm, 400)
+        turns = turns_of(slurm)[num_turns:]
+    turns = turns_of(slurm)
     logs = "\n".join(path.read_text() for path in sorted(tmp_path.glob("slurm/*/logs/*.log")))
-    turns = [json.loads(line) for line in (slurm / "turns.jsonl").read_text().splitlines()]
     assert {turn["task"] for turn in turns} == {1, 2}, logs
     assert any(turn["warned"] and turn["requeued"] for turn in turns), logs
     for turn in turns:
         assert turn["requeued"] or turn["cut"] or turn["code"] == 0, logs
     store = Store(tmp_path / "results" / "long and short")
-    if any(turn["cut"] for turn in turns):  # this machine was too busy to stop in the 15 s of the warning
-        assert "4711 submitted" in prunesweep(*submit).stdout
-        wait_until_done(slurm, 400)
     rows = scan_table(store, "trials").collect()
     assert rows["status"].to_list() == ["completed"] * 4
     assert rows["trial_id"].n_unique() == 4
@@ -122,6 +139,16 @@ def test_tasks_cut_off_at_their_wall_time_go_on_until_every_trial_has_one_row(
     undisturbed = scan_table(Store(tmp_path / "undisturbed"), "trials").collect()
     assert rows.select(RESULTS).sort("trial_id").equals(undisturbed.select(RESULTS).sort("trial_id"))
     assert list(slurm.glob("disk-*/*")) == []  # the scratch folder is gone, or was too long for Ray's sockets
+
+
+def test_a_folder_of_any_name_is_where_the_logs_go(prunesweep: CommandLine, tmp_path: Path) -> None:
+    folder = tmp_path / "my sweeps 100%a"
+    folder.mkdir()
+    (folder / "small.yaml").write_text(SMALL_SWEEP)
+    command = [sys.executable, "-m", "orchestrator", "submit", "small.yaml", "--slurm", "--dry-run", "--installed"]
+    script = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    log = filled_in(directives(script)["output"], 3)
+    assert (log.name, log.parent.name, log.parents[3]) == ("3.log", "logs", folder)
 
 
 def test_the_script_asks_for_what_was_asked_and_bash_takes_it(
