@@ -1,14 +1,14 @@
 """What scheduling and storing cost: trials a second, driver memory, files, and the share of one-second trials.
 
-    python -m benchmarks.scheduling [--json] [--trials 10000] [--plain 200] [--seconds-trials 500] [--slots 2]
+    python -m benchmarks.scheduling [--json] [--trials 10000] [--plain 50] [--seconds-trials 500] [--slots 2]
 
 Trials do nothing (`benchmarks.no_op`); everything around them is a run as of `prunesweep run`. Printed:
 
     no-op        from the start of scheduling (Ray is up) to the last commit; the whole command, with planning and Ray's
                  start; growth of the driver's memory a trial over that time; files before and after it compacts
                  itself, and without those that it replaced, which stay for an hour
-    plain Tune   the same number of no-op trials would take so long as one Tune trial each: measured with --plain of
-                 them, function trainables, no loggers, in a fresh process of the same run
+    plain Tune   no-op trials as one Tune trial each, --plain of them: function trainables, no loggers, in a fresh
+                 process of the same run; neither its seconds nor its memory a trial get better with more of them
     one second   --seconds-trials trials that sleep a second: slot time beyond the sleeping, as a share of it, with and
                  without the start of the workers' processes, which is mostly the import of torch
 

@@ -1,7 +1,7 @@
 """Schedule cohorts on Ray Tune. Of all files only this and `ray_jobs.py` import Ray.
 
-A Tune trial is a cohort, not one of ours: measured on 2 cores, Tune starts 36 to 56 of its trials a second, slower the
-more there are, and keeps 70 kB of each in the driver; as cohorts of 50, the same driver passes 500 of ours a second.
+A Tune trial is a cohort, not one of ours: Tune keeps a hundred kilobytes and more of each in the driver, and each is
+steps of its loop, even where actors are reused (`python -m benchmarks.scheduling` prints both beside ours).
 Actors are reused, so torch is imported once a slot. Tune restarts a cohort whose process died, a finite number of
 times: an endless retry would loop on an error in our own code. `Tuner.restore` is not used: what is left to run is a
 question for the store (`plan.py`), and a resumed sweep is a new Tune run.
