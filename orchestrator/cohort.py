@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import pkgutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -25,7 +26,7 @@ import pyarrow as pa
 
 from orchestrator.cost import Estimate
 from orchestrator.deadline import Deadline
-from orchestrator.output import OutputTail, captured
+from orchestrator.output import Mirror, OutputTail, captured
 from orchestrator.parts import PARTS
 from orchestrator.sources import UserCode
 from orchestrator.store.layout import Store
@@ -275,7 +276,7 @@ class CohortRunner:
         records = run_cohort((trial.config for trial in trials), self._context, check=self._check_source)
         for trial in trials:
             with (
-                captured() as output,
+                captured(self._mirror_of(trial) if self._careful else None) as output,
                 time_limit(self._settings.time_limit_seconds, partial(self._mark_too_long, trial, output)),
             ):
                 record = next(records)
@@ -294,11 +295,18 @@ class CohortRunner:
                 continue
             crashes = self._crashes(trial.trial_id)
             if crashes >= self._settings.max_attempts:
-                yield trial, trial.attempt + crashes - 1, self._given_up(trial, "crashed", _crashed_message(crashes))
+                printed = Mirror.read(self._mirror_of(trial))
+                record = self._given_up(trial, "crashed", _crashed_message(crashes), output=printed)
+                self._mirror_of(trial).unlink(missing_ok=True)
+                yield trial, trial.attempt + crashes - 1, record
                 continue
             self._mark({"trial_id": trial.trial_id, "node_id": self._node_id})
             for _, attempt, record in self._attempts_at([trial]):
                 yield trial, attempt + crashes, record
+
+    def _mirror_of(self, trial: PlannedTrial) -> Path:
+        """Where what it prints is kept should its process die: on this node, for whoever goes on here."""
+        return Path(tempfile.gettempdir()) / f"prunesweep-{self._cohort.run_id}-{trial.trial_id}"
 
     def _given_up(self, trial: PlannedTrial, kind: str, message: str, stack: str = "", output: str = "") -> TrialRecord:
         error = TrialError(type=kind, message=message, traceback=stack)

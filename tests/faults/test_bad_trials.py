@@ -27,6 +27,7 @@ class Raises:
 
 class Hangs:
     def score(self, model, data, generator):
+        print("this may take a while")
         while True:
             time.sleep(0.01)
 
@@ -46,6 +47,7 @@ class Eats:
 
 class Leaves:
     def score(self, model, data, generator):
+        print("these are my last words")
         os._exit(9)
 
 
@@ -94,6 +96,8 @@ def test_each_is_a_row_and_the_others_are_as_ever(tmp_path: Path, undisturbed: p
     magnitude = rows.filter(pruner="magnitude").select(RESULTS).sort("trial_id")
     assert magnitude.equals(undisturbed.filter(pl.col("trial_id").is_in(magnitude["trial_id"].implode())))
 
+    assert hung["output"].to_list() == ["this may take a while\n"] * 2
+    assert rows.filter(name="Leaves")["output"].to_list() == ["these are my last words\n"] * 2
     talked = rows.filter(name="Talks")["output"]
     assert all(text.endswith("x" * 1000 + "\n") and text.startswith("... 524,28") for text in talked)
 
