@@ -16,7 +16,7 @@ test: .venv/installed  ## the whole suite, two files at a time
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 faults: .venv/installed  ## processes killed, nodes lost, disks filled: results as if nothing had happened
-	$(BIN)/python -m pytest -m faults --durations=0 -W "ignore::ResourceWarning" tests/faults tests/orchestrator/test_slurm.py
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m faults --durations=0 -W "ignore::ResourceWarning" tests/faults tests/orchestrator/test_slurm.py
 
 lint: .venv/installed  ## format, lint, types, import directions
 	$(BIN)/ruff format --check .
