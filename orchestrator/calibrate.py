@@ -8,13 +8,6 @@ from orchestrator.sources import UserCode
 from orchestrator.sweepfile import SweepFile
 
 
-def device_here(requested: str) -> str:
-    """The device that networks are timed on: a GPU where there is one, unless another is asked for."""
-    from training.device import prepare_device
-
-    return prepare_device(requested)[0].type
-
-
 def calibrate(file: SweepFile, plan: Plan, costs: CostModel, data_root: str | None = None) -> None:
     """Tell `costs` how fast this machine trains each network that is to be run, on the device that `costs` are of.
 

@@ -22,7 +22,7 @@ import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -200,14 +200,14 @@ def run_cohorts(cohorts: Cohorts, cluster: Cluster, display: ProgressDisplay, *,
         _require_known_gpus(cluster)
         report = _Report(cohorts, display, watch)
         stop_file = Path(scratch) / "stop"
-        slots = _num_slots(cluster)
-        meeting = Meeting(scratch, slots)
+        cluster = _fitted(cluster)
+        meeting = Meeting(scratch, cluster.slots)
         tuner = Tuner(
             with_resources(CohortTrainable, {"cpu": cluster.cpus_per_trial, "gpu": _gpus_per_trial(cluster)}),
             param_space={
                 "folder": str(Path.cwd()),
                 "meeting": scratch if cluster.address == "local" else None,
-                "slots": slots,
+                "slots": cluster.slots,
                 "stop_file": str(stop_file),
             },
             tune_config=TuneConfig(reuse_actors=True, search_alg=_OnDemand(cohorts, cluster, meeting), num_samples=-1),
@@ -479,12 +479,23 @@ def _without_secrets() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+def _fitted(cluster: Cluster) -> Cluster:
+    """The same; a Ray of our own with no more slots than its GPUs have room for."""
+    if cluster.address != "local":
+        return cluster
+    return replace(cluster, slots=max(1, min(cluster.slots, _room(cluster))))
+
+
 def _num_slots(cluster: Cluster) -> int:
     """Cohorts that run at a time; on a cluster that may grow, those that wait for it to grow are counted."""
+    return cluster.slots if cluster.address == "local" else max(PENDING_ON_CLUSTER, _room(cluster))
+
+
+def _room(cluster: Cluster) -> int:
+    """Cohorts that the nodes which are there have room for."""
     there = ray.cluster_resources()
     needs = {"CPU": cluster.cpus_per_trial, "GPU": _gpus_per_trial(cluster)}
-    room = min(int(there.get(kind, 0) / need) for kind, need in needs.items() if need)
-    return max(1, min(cluster.slots, room)) if cluster.address == "local" else max(PENDING_ON_CLUSTER, room)
+    return min(int(there.get(kind, 0) / need) for kind, need in needs.items() if need)
 
 
 def _gpus_per_trial(cluster: Cluster) -> float:

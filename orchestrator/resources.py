@@ -1,10 +1,21 @@
-"""What each trial reserves of the machine that it runs on: what a command says, then the sweep file."""
+"""What a trial runs on, and what it reserves there: what a command says, then the sweep file."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from orchestrator.errors import BadInput
 from orchestrator.sweep import Sweep
+
+
+def device_here(requested: str) -> str:
+    """What trials run on here, "cpu" or "cuda"; "auto" is a GPU where there is one. Raises BadInput for what is not."""
+    from training.device import prepare_device
+
+    try:
+        return prepare_device(requested)[0].type
+    except ValueError as error:
+        raise BadInput(str(error)) from None
 
 
 def trial_resources(sweep: Sweep, gpus: float | None, cpus: float | None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from orchestrator.origin import origin_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.private_ray import close_to_others
 from orchestrator.progress import RunDisplay
-from orchestrator.resources import paid_resources, trial_resources
+from orchestrator.resources import device_here, paid_resources, trial_resources
 from orchestrator.run_state import RunState
 from orchestrator.saved_sweeps import save_sweep
 from orchestrator.schedule import Schedule, in_running_order
@@ -204,12 +204,7 @@ def _run_once(
 def _check_device(options: RunOptions) -> None:
     """On a Ray of our own, refuse at once what every trial would refuse."""
     if options.device == "cuda" and options.address == "local":
-        from training.device import prepare_device
-
-        try:
-            prepare_device(options.device)
-        except ValueError as error:
-            raise BadInput(str(error)) from None
+        device_here(options.device)
 
 
 def _prepare_data(plan: Plan, options: RunOptions) -> None:

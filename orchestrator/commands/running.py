@@ -56,12 +56,12 @@ def plan(
 ) -> None:
     """Say what a sweep file would run: points, trials, what is done, how long the rest takes, what it may cost."""
     from orchestrator.calibrate import calibrate as time_networks
-    from orchestrator.calibrate import device_here
     from orchestrator.changes import change_since_last_run
     from orchestrator.estimate import forecast
     from orchestrator.kept_apart import kept_apart, kept_apart_lines
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
+    from orchestrator.resources import device_here
     from orchestrator.saved_sweeps import latest_sweeps
     from orchestrator.sizes import cost_model
     from orchestrator.spending import accounts_json, accounts_of, budget_line

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from orchestrator.calibrate import calibrate
 from orchestrator.cost import FLOPS, CostModel, Sizes
@@ -62,6 +63,9 @@ def test_networks_are_timed_on_this_machine(small_sweep: SweepFile, tmp_path: Pa
     (tmp_path / "small.yaml").write_text(small_sweep.text)
     shown = prunesweep("plan", "small.yaml", "--calibrate", "--device", "cpu").stdout
     assert "unpruned, timed on cpu" in shown
+    if not torch.cuda.is_available():
+        refused = prunesweep("plan", "small.yaml", "--calibrate", "--device", "cuda", check=2).stderr
+        assert "torch sees no GPU here" in refused
 
 
 def test_an_estimate_is_compared_with_what_the_run_took(small_sweep: SweepFile, tmp_path: Path) -> None:
