@@ -69,6 +69,7 @@ class RunSettings:
     """For one trial; None is no limit."""
     engine: str = "compact"
     save_masks: bool = False
+    save_unit_scores: bool = False
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     """Between checkpoints of a long trial."""
     data_root: str | None = None
@@ -201,6 +202,7 @@ class CohortRunner:
             self._settings.device,
             engine=self._settings.engine,
             save_masks=self._settings.save_masks,
+            save_unit_scores=self._settings.save_unit_scores,
             shelf=self._store,
             checkpoint_seconds=self._settings.checkpoint_seconds,
             data_root=self._settings.data_root,

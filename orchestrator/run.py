@@ -176,6 +176,7 @@ def _run_once(
         time_limit_seconds=options.time_limit_seconds,
         engine=options.engine,
         save_masks=file.sweep.save_masks,
+        save_unit_scores=file.sweep.save_unit_scores,
         checkpoint_seconds=options.checkpoint_seconds,
         data_root=options.data_root,
         deadline=deadline,

@@ -318,6 +318,8 @@ class Sweep(Strict):
     """GPUs and cores a trial; --gpus-per-trial and --cpus-per-trial go before it."""
     save_masks: bool = False
     """Keep every trial's masks, eight weights a byte. Does not make a trial that is done run again."""
+    save_unit_scores: bool = False
+    """Keep the score into and out of every hidden unit (figure 3 of the paper). Nor does this."""
 
     @field_validator("name")
     @classmethod

@@ -83,24 +83,36 @@ def group_scores(scores: Scores, groups: UnitGroups) -> tuple[Tensor, Tensor]:
     return into, out_of
 
 
-def conservation_error(scores: Scores, groups: UnitGroups) -> dict[str, float | None]:
-    """Largest relative difference between score into and out of the units of each layer, by weight name.
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """Score into and out of units of a layer, (units,) each, in double precision: figure 3's coordinates."""
 
-    It is 0 to rounding for SynFlow and 1 where all that enters is lost. Scores of other criteria are conserved only if
-    signed and if nothing is measured from the batch; magnitude is not conserved at all. None where no unit of the layer
-    that has a score is in a closed group: the last layer, what cannot be followed, what nothing flows through.
+    into: Tensor
+    out_of: Tensor
+
+    def largest_error(self) -> float:
+        """Largest relative difference over the units: 0 to rounding for SynFlow, 1 where all that enters is lost."""
+        larger = torch.maximum(self.into.abs(), self.out_of.abs())
+        return float(((self.into - self.out_of).abs() / larger).max())
+
+
+def unit_flows(scores: Scores, groups: UnitGroups) -> dict[str, Flow]:
+    """What passes each layer's units, by weight name, of units that are in a closed group and have a score.
+
+    A layer without such a unit is left out: the last one, what cannot be followed, what nothing flows through. Scores
+    of other criteria than SynFlow's are conserved only if signed and if nothing is measured from the batch; magnitude
+    is not conserved at all.
     """
     into, out_of = group_scores(scores, groups)
-    larger = torch.maximum(into.abs(), out_of.abs())
-    errors = (into - out_of).abs() / larger
-    is_comparable = groups.is_closed & (larger > 0)
+    is_comparable = groups.is_closed & ((into != 0) | (out_of != 0))
     for name in groups.of_units.keys() - scores.keys():  # what passes an unscored weight is not counted
         is_comparable[groups.of_units[name]] = is_comparable[groups.of_slots[name]] = False
-    found: dict[str, float | None] = {}
+    found = {}
     for name in scores:
         units = groups.of_units.get(name)
-        own = None if units is None else errors[units[is_comparable[units]]]
-        found[name] = None if own is None or own.numel() == 0 else float(own.max())
+        if units is not None and is_comparable[units].any():
+            own = units[is_comparable[units]]
+            found[name] = Flow(into=into[own], out_of=out_of[own])
     return found
 
 

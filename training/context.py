@@ -15,7 +15,7 @@ from decimal import Decimal
 import torch
 from torch import nn
 
-from pruning.conservation import conservation_error
+from pruning.conservation import Flow, unit_flows
 from pruning.criteria.contract import PruneSet, prunes_at_once
 from pruning.masks import Masks, Scores
 from pruning.prunable import choose_prunable
@@ -49,6 +49,7 @@ class CohortContext:
         *,
         engine: str = "compact",
         save_masks: bool = False,
+        save_unit_scores: bool = False,
         data_root: str | None = None,
         shelf: Shelf | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
@@ -59,7 +60,7 @@ class CohortContext:
         With a `shelf`, trials write a checkpoint every so many seconds and go on from it; a `wish` of somebody who
         waits for the process is granted with one more.
         """
-        self.save_masks = save_masks
+        self.save_masks, self.save_unit_scores = save_masks, save_unit_scores
         self._data_root = data_root
         self.device, self.execution = prepare_device(device, engine)
         self.gpu_turns = GpuTurns.of(self.device)
@@ -138,8 +139,8 @@ class CohortContext:
         """The class that a trial's results belong to here: its precision is part of it."""
         return replace(self.execution, dtype=config.training.precision)
 
-    def conservation_error(self, config: TrialConfig, model: nn.Module, scores: Scores) -> dict[str, float | None]:
-        """`pruning.conservation.conservation_error` by weight; empty without scores and for networks not understood.
+    def unit_flows(self, config: TrialConfig, model: nn.Module, scores: Scores) -> dict[str, Flow]:
+        """`pruning.conservation.unit_flows` by weight; empty without scores and for networks not understood.
 
         The groups of units are a function of the network alone: they are looked for once.
         """
@@ -147,7 +148,7 @@ class CohortContext:
         if scores and (self._groups is None or self._groups[0] != key):
             self._groups = (key, self._unit_groups(config, model))
         groups = self._groups[1] if scores and self._groups else None
-        return {} if groups is None else conservation_error(scores, groups)
+        return {} if groups is None else unit_flows(scores, groups)
 
     def _unit_groups(self, config: TrialConfig, model: nn.Module) -> UnitGroups | None:
         try:

@@ -77,7 +77,7 @@ def described(pruned: Pruned, model: nn.Module, config: TrialConfig, context: Co
     wiring = connectivity(model, pruned.masks, dataset.input_shape)
     sizes = full_sizes(config, dataset)
     positions = context.weight_positions(config, model)
-    conserved = context.conservation_error(config, model, pruned.scores)
+    flows = context.unit_flows(config, model, pruned.scores)
     initial = dict(zip(layer_names(pruned.masks), pruned.rounds[0].layer_scores, strict=True)) if pruned.scores else {}
     layers = [
         LayerRecord(
@@ -88,7 +88,9 @@ def described(pruned: Pruned, model: nn.Module, config: TrialConfig, context: Co
             live=int(wiring.live[name].sum()),
             score_sum=float(pruned.scores[name].sum(dtype=torch.float64)) if pruned.scores else None,
             initial_score_sum=initial.get(name),
-            unit_conservation_error=conserved.get(name),
+            unit_conservation_error=flows[name].largest_error() if name in flows else None,
+            unit_scores_in=flows[name].into.tolist() if context.save_unit_scores and name in flows else None,
+            unit_scores_out=flows[name].out_of.tolist() if context.save_unit_scores and name in flows else None,
             is_layer=is_layer(mask),
             positions=positions.get(name) if is_layer(mask) else None,
         )

@@ -83,6 +83,10 @@ class LayerRecord:
     """Largest relative difference between score into and out of the layer's units, of the scores in `score_sum`; None
     where nothing of ours reads the units, what lies between cannot be followed, or no score is left
     (`pruning.conservation`)."""
+    unit_scores_in: list[float] | None = None
+    """Score into each of those units, where somebody keeps them."""
+    unit_scores_out: list[float] | None = None
+    """Score out of each, in the same order."""
     is_layer: bool = True
     """Whether it is the weight of a layer, not a bias, a scale or a residual identity that is prunable too."""
     positions: int | None = None

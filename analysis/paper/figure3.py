@@ -1,7 +1,8 @@
 """Figure 3: is the score into a hidden unit the score out of it?
 
-The paper draws a dot a unit, in against out. A store keeps the largest relative difference over the units of each
-layer, which is drawn here: a panel a pruner, a dot a layer. The paper's diagonal is a difference of 0.
+A panel a pruner, a dot a unit: score in against score out, both logarithmic, coloured by depth. Where the score is
+conserved, the dots lie on the diagonal. Of each layer as many units are drawn as a small layer has, spread evenly over
+its scores; the numbers are of all units.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from analysis.trial_key import TRIAL
 
 CONSERVED = Rule(kind="law", tolerance=1e-10)
 """Of scores in float64."""
-LOWEST = 1e-17
-"""Where the axis ends: a difference can be exactly 0."""
+DOTS = 64
+"""Units drawn of a layer, at most."""
 CONSERVES = ("synflow",)
 """Pruners of which it is proved for what is measured here: scores that weights are ranked by, biases not scored.
 
@@ -29,17 +30,35 @@ SNIP's are without their sign. GraSP's and SNIP's law counts the scores of biase
 
 
 def tables(store: Trials) -> Tables:
-    """`units`: a layer of a network scored once, at initialisation, a row."""
+    """`layers`: a layer of a network scored once, at initialisation, a row. `units`: those of its units that are drawn.
+
+    A store whose trials ran without `save_unit_scores` has no units.
+    """
     scored = store.results.filter((pl.col("status") == "completed") & (pl.col("iterations") == 1))
     settings = scored.select(*TRIAL, "curve", "pruner", "score_dtype", "density", *COLUMNS, seed="seed_init").unique()
-    units = (
+    found = (
         store.layers.filter(pl.col("unit_conservation_error").is_not_null())
-        .select(*TRIAL, "layer", "position", "unit_conservation_error")
+        .select(*TRIAL, "layer", "position", "unit_conservation_error", "unit_scores_in", "unit_scores_out")
         .join(settings, on=TRIAL)
         .drop(TRIAL)
         .sort("curve", "seed", "density", "position")
+        .collect()
     )
-    return {"units": units.collect()}
+    scores = {"score_in": "unit_scores_in", "score_out": "unit_scores_out"}
+    one_seed = pl.col("seed") == pl.col("seed").min().over("curve")
+    units = (
+        found.filter(one_seed & pl.col("unit_scores_in").is_not_null())
+        .select("curve", "seed", "density", "layer", "position", **scores)
+        .explode(*scores)
+    )
+    return {"layers": found.drop(scores.values()), "units": _spread(units)}
+
+
+def _spread(units: pl.DataFrame) -> pl.DataFrame:
+    """Of each layer all units, or `DOTS` of them, evenly by rank of the score that enters, the highest among them."""
+    layer = ["curve", "seed", "density", "position"]
+    rank, size = pl.int_range(pl.len()).over(layer), pl.len().over(layer)
+    return units.sort(*layer, "score_in").filter((rank + 1) * DOTS // size != rank * DOTS // size)
 
 
 def points(found: Tables) -> list[Point]:
@@ -54,30 +73,31 @@ def points(found: Tables) -> list[Point]:
             theirs=(0.0,) if rows["pruner"][0] in CONSERVES else (),
             cause=imagenet_cause(rows["pruner"][0], rows),
         )
-        for (curve,), rows in rows_of(found["units"], ["curve"]).items()
+        for (curve,), rows in rows_of(found["layers"], ["curve"]).items()
     ]
 
 
 def plot(found: Tables) -> alt.ConcatChart:
     """The seed with the lowest number."""
-    units = found["units"].filter(pl.col("seed") == pl.col("seed").min().over("curve"))
-    return alt.concat(*(_panel(rows, curve) for (curve,), rows in rows_of(units, ["curve"]).items()), columns=3)
+    units = found["units"]
+    panels = (
+        _panel(units.filter(pl.col("curve") == curve), layers, curve)
+        for (curve,), layers in rows_of(found["layers"], ["curve"]).items()
+    )
+    return alt.concat(*panels, columns=3)
 
 
-def _panel(units: pl.DataFrame, title: str) -> alt.Chart:
+def _panel(units: pl.DataFrame, layers: pl.DataFrame, title: str) -> alt.LayerChart:
+    """Scores in absolute value, with the diagonal."""
     shown = units.select(
-        number=pl.col("position").rank("dense"), error=pl.max_horizontal("unit_conservation_error", pl.lit(LOWEST))
-    )
-    return (
-        alt.Chart(inline(shown), title=titled(title, units), width=230, height=180)
-        .mark_point(filled=True, size=40)
-        .encode(
-            x=alt.X("number:Q", title="hidden layer, input to output", axis=alt.Axis(grid=False, tickMinStep=1)),
-            y=alt.Y(
-                "error:Q",
-                title="largest |in − out| / larger",
-                scale=alt.Scale(type="log", domain=[LOWEST, 10]),
-                axis=alt.Axis(format=".0e", tickCount=5),
-            ),
-        )
-    )
+        pl.col("score_in", "score_out").abs(), number=pl.col("position").rank("dense").cast(pl.Int64)
+    ).filter((pl.col("score_in") > 0) & (pl.col("score_out") > 0))
+    axis = alt.Axis(format=".0e", tickCount=4, grid=False)
+    x = alt.X("score_in:Q", title="score in", scale=alt.Scale(type="log"), axis=axis)
+    y = alt.Y("score_out:Q", title="score out", scale=alt.Scale(type="log"), axis=axis)
+    depth = alt.Color("number:Q", title="hidden layer", scale=alt.Scale(scheme="viridis"))
+    dots = alt.Chart(inline(shown)).mark_point(filled=True, size=14, opacity=0.7).encode(x=x, y=y, color=depth)
+    ends = pl.concat([shown["score_in"], shown["score_out"]])
+    diagonal = pl.DataFrame({"score_in": [ends.min(), ends.max()], "score_out": [ends.min(), ends.max()]})
+    line = alt.Chart(inline(diagonal)).mark_line(strokeDash=[5, 4], color="#888888").encode(x=x, y=y)
+    return alt.LayerChart(layer=[line, dots], width=230, height=210, title=titled(title, layers))

@@ -160,6 +160,8 @@ COLUMNS: dict[str, list[Column]] = {
         Column(
             "unit_conservation_error", pa.float64(), "score into against out of a unit, last round; null: undefined"
         ),
+        Column("unit_scores_in", pa.list_(pa.float64()), "into each such unit; null without `save_unit_scores: true`"),
+        Column("unit_scores_out", pa.list_(pa.float64()), "out of each, in the same order"),
         Column("is_layer", pa.bool_(), "false: a bias, BatchNorm scale or residual identity"),
         Column("positions", pa.int64(), "that a weight is applied at in one image's forward pass; null: uncounted"),
     ],

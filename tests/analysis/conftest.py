@@ -49,6 +49,10 @@ MACHINE: Row = {
 SCORES = ("score_sum", "initial_score_sum", "unit_conservation_error")
 
 
+def _unit_scores(into: list[float] | None) -> Row:
+    return {"unit_scores_in": into, "unit_scores_out": None if into is None else [-one for one in into]}
+
+
 class StoreBuilder:
     """Collects points and trials, then writes them as workers would."""
 
@@ -78,6 +82,7 @@ class StoreBuilder:
         is_layer: Mapping[str, bool] | None = None,
         masks: Mapping[str, bytes] | None = None,
         scores: Mapping[str, tuple[float, float, float | None]] | None = None,
+        units: Mapping[str, list[float]] | None = None,
         rounds: Sequence[Row] = (),
         epochs: Sequence[Row] = (),
         **columns: Any,
@@ -85,8 +90,9 @@ class StoreBuilder:
         """A finished attempt: measured columns, or an error (type, message).
 
         `layers` maps names to (weights, kept), `is_layer` the name of a bias to False, `masks` names to packed bits,
-        `scores` names of layers to (sum in the last round, sum in the first, conservation error); `rounds` are rows
-        from round 1 on, `epochs` rows from epoch 1 of level 1 on unless they say otherwise.
+        `scores` names of layers to (sum in the last round, sum in the first, conservation error), `units` to the scores
+        into their units, of which the negative comes out; `rounds` are rows from round 1 on, `epochs` rows from epoch 1
+        of level 1 on unless they say otherwise.
         """
         key = {"trial_id": trial_id, "attempt_id": attempt_id or f"{trial_id}-{attempt}"}
         outcome = (
@@ -107,6 +113,7 @@ class StoreBuilder:
                         "is_layer": (is_layer or {}).get(name, True),
                     }
                     | dict(zip(SCORES, (scores or {}).get(name, (1.0, 1.0, None)), strict=True))
+                    | _unit_scores((units or {}).get(name))
                     for position, (name, (size, kept)) in enumerate((layers or {}).items())
                 ],
                 "masks": [

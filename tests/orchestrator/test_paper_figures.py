@@ -85,8 +85,9 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def reproduced(number: str, folder: Path) -> pl.DataFrame:
     """The agreement table of a figure whose trials were all run, here and without Ray."""
-    store, context = Store(folder), CohortContext("cpu")
+    store = Store(folder)
     for file in filter(None, (scaled_sweep(part, "seconds") for part in parts(number))):
+        context = CohortContext("cpu", save_unit_scores=file.sweep.save_unit_scores)
         save_sweep(file, store)
         planned = make_plan(file, store).to_run
         records = run_cohort((trial.config for trial in planned), context)
@@ -108,7 +109,7 @@ def by_point(judged: pl.DataFrame, column: str = "verdict") -> dict[str, Any]:
 
 
 def table(folder: Path, name: str) -> pl.DataFrame:
-    return pl.read_csv(folder / "tables" / f"{name}.csv")
+    return pl.read_csv(folder / "tables" / f"{name}.csv", infer_schema_length=None)
 
 
 def test_figure_1_agrees_for_magnitude_from_one_seed(tmp_path: Path) -> None:
@@ -132,6 +133,15 @@ def test_figure_2_empties_the_smallest_layer_first_at_random_and_widest_ones_by_
     dead = {curve: set(rows.filter(kept=0)["num_weights"]) for (curve,), rows in first.group_by("curve")}
     assert dead == {"random": {sizes.min()}, "magnitude": {sizes.max()}}
     assert by_point(judged)["synflow, every compression"] == "agrees"
+
+
+def test_figure_3_has_the_units_of_synflow_on_the_diagonal(tmp_path: Path) -> None:
+    reproduced("3", tmp_path)
+    units = table(tmp_path, "figure3-units").with_columns(ratio=pl.col("score_out") / pl.col("score_in"))
+    assert units.group_by("curve", "layer").len()["len"].max() == 64  # the widest layers have more
+    on_it = units.filter(curve="synflow")["ratio"]
+    assert (on_it - 1).abs().max() < 1e-10
+    assert units.filter(curve="random")["ratio"].max() > 2
 
 
 @pytest.mark.parametrize("number", ["3", "4"])

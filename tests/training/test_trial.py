@@ -275,6 +275,16 @@ def test_masks_are_recorded_only_where_they_are_asked_for() -> None:
     assert kept == {layer.layer: layer.kept for layer in record.layers}
 
 
+def test_scores_of_units_are_recorded_only_where_they_are_asked_for() -> None:
+    config = trial("synflow", "0.5", model=CONVNET, epochs=0)
+    assert {layer.unit_scores_in for layer in run_trial(config, CohortContext("cpu")).layers} == {None}
+    *hidden, last = run_trial(config, CohortContext("cpu", save_unit_scores=True)).layers
+    assert last.unit_scores_in is last.unit_scores_out is None
+    for layer in hidden:
+        assert layer.unit_scores_in == pytest.approx(layer.unit_scores_out, rel=1e-10)
+        assert sum(layer.unit_scores_in or []) == pytest.approx(layer.score_sum, rel=1e-10)
+
+
 def test_the_dense_network_keeps_everything_without_a_round() -> None:
     record = run_trial(trial("none", "1", epochs=5), CohortContext("cpu"))
     assert all(layer.kept == layer.live == layer.num_weights for layer in record.layers)

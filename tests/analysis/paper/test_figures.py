@@ -201,7 +201,23 @@ def test_figure_3_is_the_largest_difference_over_units(builder):
         "magnitude": ("not comparable", "no number was published"),
         "synflow": ("agrees", ""),
     }
+    assert found["units"].is_empty()  # none were kept: the panels are empty
     drawn(figure3, found)
+
+
+def test_figure_3_draws_all_units_of_a_small_layer_and_64_of_a_large_one(builder):
+    point = IMAGENET | {"density": 0.25, "epochs": 0, "pruner": "synflow"}
+    sizes = {name: (size, size // 2) for name, (size, _) in LAYERS.items()}
+    units = {"features.0": [3.0, 1.0, 2.0], "features.3": [float(one) for one in range(1, 1001)]}
+    builder.both("s", point=point, layers=sizes, scores=SCORES, units=units)
+    rows = figure3.tables(scan(builder.write()))["units"]
+    assert rows.filter(layer="features.0")["score_in"].to_list() == [1.0, 2.0, 3.0]
+    large = rows.filter(layer="features.3")
+    assert (large["score_in"].diff().drop_nulls().cast(int).unique().to_list(), large["score_in"].max()) == (
+        [15, 16],
+        1000.0,
+    )
+    assert (len(large), (large["score_out"] == -large["score_in"]).all()) == (64, True)
 
 
 def test_figure_4_is_the_distance_of_layers_from_their_mean(builder):
@@ -318,8 +334,8 @@ def test_figure_7_at_another_size_is_not_comparable_and_one_round_is_any_schedul
 def test_a_figure_is_written_with_its_tables_beside_the_store(builder):
     judged, paths = write_figure("3", str(conserving(builder).stores[0]), scale="full")
     assert judged["scale"].unique().to_list() == ["full"]
-    names = ["figures/figure3.png", "figures/figure3.svg", "tables/figure3-units.csv", "tables/figure3-agreement.csv"]
-    names += [f"tables/figure3-agreement.{kind}" for kind in ("parquet", "md")]
+    names = ["figures/figure3.png", "figures/figure3.svg", "tables/figure3-layers.csv", "tables/figure3-units.csv"]
+    names += [f"tables/figure3-agreement.{kind}" for kind in ("csv", "parquet", "md")]
     assert paths == [str(builder.root / name) for name in names]
     assert (builder.root / names[0]).read_bytes().startswith(b"\x89PNG")
     again = pl.read_parquet(builder.root / "tables" / "figure3-agreement.parquet")

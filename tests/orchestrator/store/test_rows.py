@@ -18,16 +18,15 @@ FAILURE_COLUMNS = {"error_type", "error_message", "error_traceback"}
 
 def test_a_completed_trial_fills_every_column_but_the_errors(small_sweep: SweepFile) -> None:
     config = list(expand(small_sweep.sweep, UserCode(small_sweep.folder)))[1]
-    rows = attempt_rows(
-        run_trial(config, CohortContext(save_masks=True)), trial_id="t", attempt_id="a", attempt=1, provenance=WHERE
-    )
+    context = CohortContext(save_masks=True, save_unit_scores=True)
+    rows = attempt_rows(run_trial(config, context), trial_id="t", attempt_id="a", attempt=1, provenance=WHERE)
     for table, table_rows in rows.items():
         for row in table_rows:
             expected = set(TABLES[table].names) - (FAILURE_COLUMNS if table == "trials" else set())
             assert set(row) == expected, table
             is_last = table == "layers" and row["layer"] == "classifier"
             undefined = (
-                {"unit_conservation_error"}
+                {"unit_conservation_error", "unit_scores_in", "unit_scores_out"}
                 if is_last
                 else {"engine_fallback", "output"}
                 if table == "trials"
@@ -65,7 +64,7 @@ def test_a_rounds_diagnostics_are_written_and_its_layers_scores_stand_in_layers(
         layers=[
             LayerRecord(
                 layer="a", position=0, num_weights=8, kept=2, live=1, score_sum=1.0, initial_score_sum=4.0,
-                unit_conservation_error=0.25, positions=9,
+                unit_conservation_error=0.25, unit_scores_in=[1.0], unit_scores_out=[1.25], positions=9,
             )
         ],
     )  # fmt: skip
@@ -80,6 +79,7 @@ def test_a_rounds_diagnostics_are_written_and_its_layers_scores_stand_in_layers(
         key
         | {"layer": "a", "position": 0, "is_layer": True, "num_weights": 8, "kept": 2, "live": 1}
         | {"score_sum": 1.0, "initial_score_sum": 4.0, "unit_conservation_error": 0.25, "positions": 9}
+        | {"unit_scores_in": [1.0], "unit_scores_out": [1.25]}
     ]
 
 
