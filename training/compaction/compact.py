@@ -193,7 +193,9 @@ def _norms(graph: Graph, kept: Kept) -> dict[str, _Norm]:
 def compact(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Compacted | NotCompacted:
     """The small network of `model` under `masks`, for images of `input_shape` (channels, height, width).
 
-    `model` is left untouched. NotCompacted, with the reason, where a construct is not understood.
+    `model` is left untouched. NotCompacted, with the reason, where a construct is not understood, and where one that
+    seemed to be makes an error here: a trial must not fail because of an optimisation. Running out of memory is raised:
+    the engine would depend on the machine.
     """
     device = next(model.parameters()).device
     try:
@@ -201,3 +203,7 @@ def compact(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Com
         return Compacted(model, masks, graph, find_kept(graph, device))
     except NotUnderstood as error:
         return NotCompacted(str(error))
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        return NotCompacted(f"{type(error).__name__} in compaction: {error}")

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import copy
+import pkgutil
+import random
+import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,12 +20,14 @@ from torch import Tensor, nn
 from benchmarks.compaction_exactness import SHAPE, Case, MaskedDense, holds, masks_of, measure_network, start_of
 from models.cifar_resnet import resnet20
 from models.convnet import ConvNet
+from models.table import MODELS
 from pruning.masks import Masks, all_kept
 from pruning.prunable import prunable_weights
 from training.compaction.compact import Compacted, NotCompacted, compact
 from training.config import TrainingConfig
 from training.engines import masked_dense, training_loss
 from training.masking import zero_removed
+from training.state import Noise, noise_state
 
 
 def compacted(model: nn.Module, masks: Masks, shape: tuple[int, ...] = SHAPE) -> Compacted:
@@ -89,18 +98,25 @@ def test_weights_that_are_left_out_shrink_by_weight_decay_as_in_closed_form(weig
     assert after["1.running_var"][1] == before["1.running_var"][1]
 
 
+def assert_equal_noise(before: Noise) -> None:
+    """Nothing was drawn since from a generator of torch, Python or NumPy."""
+    tensors, facts = noise_state(torch.device("cpu"))
+    assert torch.equal(tensors["noise/cpu"], before[0]["noise/cpu"])
+    assert facts == before[1]
+
+
 def test_the_network_is_left_as_it_was() -> None:
     model = resnet20(input_shape=SHAPE, num_classes=10).train()
     model.blocks[2].eval()
     before = copy.deepcopy(model.state_dict())
     modes = [module.training for module in model.modules()]
     masks = {name: torch.rand_like(w) < 0.1 for name, w in prunable_weights(model).items()}
-    state = torch.get_rng_state()
+    noise = noise_state(torch.device("cpu"))
     compacted(model, masks)
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
-    assert torch.equal(torch.get_rng_state(), state)
+    assert_equal_noise(noise)
 
 
 def test_nothing_is_left_out_of_a_dense_network() -> None:
@@ -327,6 +343,57 @@ class RandomFunction(Shared):
         return self.last(F.dropout(self.layer(x)))
 
 
+class Frozen(nn.Sequential):
+    """BatchNorm keeps the statistics that it came with."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+
+    def train(self, mode: bool = True) -> Frozen:
+        super().train(mode)
+        self[1].eval()
+        return self
+
+
+class AlwaysRandom(Frozen):
+    def train(self, mode: bool = True) -> Frozen:
+        return nn.Sequential.train(self, True)  # type: ignore[return-value]
+
+
+class SkippingAtRandom(Shared):
+    """Stochastic depth. Seldom enough that tracing sees one way alone."""
+
+    draw: Callable[[], Any]
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = self.training and float(type(self).draw()) < 1e-9
+        return self.last(x if skips else torch.relu(self.layer(x)))
+
+
+class SkippingByTorch(SkippingAtRandom):
+    draw = partial(torch.rand, ())
+
+
+class SkippingByPython(SkippingAtRandom):
+    draw = random.random
+
+
+class SkippingByNumPy(SkippingAtRandom):
+    draw = np.random.random
+
+
+class Folding(nn.Module):
+    """One linear layer for both halves of the features, which are examples to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.layer(x.reshape(-1, 2))).reshape(x.size(0), -1))
+
+
 def normalised() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2))
 
@@ -356,6 +423,12 @@ def cumulative() -> nn.Module:
         (Overwriting, "overwrites a tensor that is read elsewhere"),
         (Unknown, "cumsum"),
         (RandomFunction, "dropout"),
+        (Frozen, "1 does not follow train(True)"),
+        (AlwaysRandom, "AlwaysRandom does not follow train(False)"),
+        (SkippingByTorch, "draws random numbers"),
+        (SkippingByPython, "draws random numbers"),
+        (SkippingByNumPy, "draws random numbers"),
+        (Folding, "reshape makes (4, 2) of 2 images"),
         (normalised, "1 is a LayerNorm"),
         (hooked, "0 has hooks"),
         (tied, "1.weight and 0.weight are one parameter"),
@@ -364,6 +437,31 @@ def cumulative() -> nn.Module:
 )
 def test_what_is_not_understood_falls_back_and_says_why(build: Any, reason: str) -> None:
     model = build()
+    noise = noise_state(torch.device("cpu"))
     found = compact(model, all_kept(prunable_weights(model)), (4,))
     assert isinstance(found, NotCompacted)
+    assert_equal_noise(noise)
     assert reason in found.reason
+    assert len(found.reason.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "torchvision" and "1202" not in name])
+def test_every_model_that_ships_is_compacted(name: str) -> None:
+    options = {"width_factor": 0.1} if "width_factor" in MODELS[name].options else {}
+    model = pkgutil.resolve_name(MODELS[name].target)(input_shape=(3, 32, 32), num_classes=10, **options)
+    masks = {name: torch.rand_like(weight) < 0.3 for name, weight in prunable_weights(model).items()}
+    compacted(model, masks, (3, 32, 32))
+
+
+def test_an_error_in_reading_a_network_is_a_reason_and_running_out_of_memory_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(error: Exception) -> NotCompacted | Compacted:
+        monkeypatch.setattr(module, "find_kept", Mock(side_effect=error))
+        return module.compact(two_layers(nn.ReLU()), {"0.weight": PATHS["first"], "3.weight": PATHS["last"]}, (2,))
+
+    module = sys.modules[compact.__module__]
+    assert failing(IndexError("3 of 2")) == NotCompacted("IndexError in compaction: 3 of 2")
+    for error in (MemoryError(), torch.OutOfMemoryError()):
+        with pytest.raises(type(error)):
+            failing(error)
