@@ -11,6 +11,8 @@ from torch import fx, nn
 
 from pruning.masks import Masks
 from training.compaction.operations.contract import NotUnderstood, Operation
+from training.compaction.operations.layers import BatchNorm
+from training.compaction.operations.unitwise import Dropout
 from training.compaction.recognise import Recogniser
 from training.compaction.shapes import shapes_of
 from training.state import Noise, load_noise_state, noise_state
@@ -22,11 +24,13 @@ class Graph:
 
     images: fx.Node
     operations: list[Operation]
-    """In order of computation, without those whose result is never used."""
+    """In order of computation, without those that the output is not computed from."""
     output: fx.Node
     """The tensor that the network returns, logits (n, classes)."""
     shapes: dict[fx.Node, tuple[int, ...]]
     """Of each tensor, without the batch."""
+    parameters: set[str]
+    """Names of those that the output is computed from; all others never get a gradient, not even one of zero."""
 
 
 def read_graph(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Graph:
@@ -46,20 +50,58 @@ def read_graph(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> 
         raise NotUnderstood("the network does not return one row of logits an image")
     modules = dict(model.named_modules(remove_duplicate=False))
     reader = Recogniser(modules, masks, shapes)
-    operations = [reader.read(node) for node in nodes if node in shapes and node is not images and node.users]
-    return Graph(images=images, operations=operations, output=output, shapes=shapes)
+    operations = [reader.read(node) for node in nodes if node in shapes and node is not images]
+    live = _read_by(output)
+    _refuse_dead_that_matter([operation for operation in operations if operation.node not in live])
+    operations = [operation for operation in operations if operation.node in live]
+    parameters = {name for node in live for name in _parameters_of(node, modules)}
+    return Graph(images=images, operations=operations, output=output, shapes=shapes, parameters=parameters)
+
+
+def _read_by(output: fx.Node) -> set[fx.Node]:
+    """`output` and all that it is computed from."""
+    live, ahead = set(), [output]
+    while ahead:
+        node = ahead.pop()
+        if node not in live:
+            live.add(node)
+            ahead += node.all_input_nodes
+    return live
+
+
+def _parameters_of(node: fx.Node, modules: dict[str, nn.Module]) -> list[str]:
+    if node.op != "call_module":
+        return []
+    return [f"{node.target}.{name}" for name, _ in modules[str(node.target)].named_parameters()]
+
+
+def _refuse_dead_that_matter(dead: list[Operation]) -> None:
+    """A result that nothing is made of may still be noticed: statistics move, generators are drawn from."""
+    for operation in dead:
+        if isinstance(operation, BatchNorm | Dropout):
+            raise NotUnderstood(f"the result of {operation.node.target} is not used, but it keeps a state or draws")
+
+
+# Private, but the only way to know: a hook may change anything, and tracing would not see it.
+_HOOKS_OF_MODULES = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_HOOKS_OF_TENSORS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 
 
 def _refuse_what_tracing_misses(model: nn.Module) -> None:
     owners: dict[int, str] = {}
+    if torch.nn.modules.module._has_any_global_hook():
+        raise NotUnderstood("all modules have hooks")
     for name, module in model.named_modules():
-        # Private, but the only way to know: a hook may change anything, and tracing would not see it.
-        if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+        if any(getattr(module, hooks) for hooks in _HOOKS_OF_MODULES):
             raise NotUnderstood(f"{name or type(model).__name__} has hooks")
+        if "forward" in vars(module):
+            raise NotUnderstood(f"{name or type(model).__name__} has a forward of its own, not its class's")
         if nn.utils.parametrize.is_parametrized(module):
             raise NotUnderstood(f"{name} computes its parameters")
         for parameter_name, parameter in module.named_parameters(recurse=False):
             full_name = f"{name}.{parameter_name}"
+            if any(getattr(parameter, hooks) for hooks in _HOOKS_OF_TENSORS):
+                raise NotUnderstood(f"{full_name} has hooks")
             if owners.setdefault(id(parameter), full_name) != full_name:
                 raise NotUnderstood(f"{full_name} and {owners[id(parameter)]} are one parameter")
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from benchmarks.compaction_exactness import SHAPE, Case, MaskedDense, holds, masks_of, measure_network, start_of
 from models.cifar_resnet import resnet20
 from models.convnet import ConvNet
+from models.mlp import MLP
 from models.table import MODELS
 from pruning.masks import Masks, all_kept
 from pruning.prunable import prunable_weights
@@ -306,6 +307,59 @@ def test_its_own_optimizer_takes_the_reference_optimizers_steps(name: str) -> No
         torch.testing.assert_close(tensor, states[1][key], rtol=1e-10, atol=1e-12)
 
 
+class Unfinished(nn.Module):
+    """A layer is never called, and of another nothing is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3)
+        self.never, self.dead = nn.Linear(8, 5), nn.Linear(8, 5)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, images_nchw: Tensor) -> Tensor:
+        pooled = torch.relu(self.stem(images_nchw)).mean((2, 3))
+        torch.relu(self.dead(pooled))
+        return self.head(pooled)
+
+
+def test_layers_that_the_output_is_not_computed_from_stay_as_they_are() -> None:
+    torch.manual_seed(0)
+    model = Unfinished().double().train()
+    masks = {name: torch.rand_like(weight) < 0.6 for name, weight in prunable_weights(model).items()}
+    masks["head.weight"][:, :4] = False  # the rest of what is left out decays
+    row = measure_network(Case("", "", 0, optimizer="adamw"), model, masks)
+    assert holds(row), row
+
+
+def test_restoring_twice_is_restoring_once_also_with_training_in_between() -> None:
+    torch.manual_seed(0)
+    model = ConvNet(input_shape=SHAPE, num_classes=10).double().train()
+    masks = {name: torch.rand_like(weight) < 0.6 for name, weight in prunable_weights(model).items()}
+    masks["features.0.weight"][:5] = False
+    small = compacted(model, masks)
+    small.model(torch.randn(4, *SHAPE).double())
+    small.restore_into(model)
+    once = copy.deepcopy(model.state_dict())
+    small.restore_into(model)
+    assert all(torch.equal(tensor, once[name]) for name, tensor in model.state_dict().items())
+    small.model(torch.randn(4, *SHAPE).double())
+    small.restore_into(model)
+    assert model.state_dict()["features.1.num_batches_tracked"] == 2
+    torch.testing.assert_close(model.state_dict()["features.1.running_var"][0].item(), 0.9**2, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("build", [MLP, ConvNet])
+def test_images_are_laid_out_in_channels_last_only_for_convolutions(build: Callable[..., nn.Module]) -> None:
+    model = build(input_shape=SHAPE, num_classes=10)
+    small = compacted(model, all_kept(prunable_weights(model)))
+    seen: list[Tensor] = []
+    small.model.layers.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    images = torch.randn(4, *SHAPE)
+    small.model(images)
+    assert (seen[0] is images) == (build is MLP)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last) == (build is ConvNet)
+
+
 class Shared(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -331,6 +385,43 @@ class Overwriting(Shared):
     def forward(self, x: Tensor) -> Tensor:
         hidden = self.layer(x)
         return self.last(F.relu(hidden, inplace=True) + hidden)
+
+
+class OverwritingAView(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.layer(x)
+        return self.last(F.relu(torch.flatten(hidden, 1), inplace=True) + hidden)
+
+
+class OverwritingByPosition(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.layer(x)
+        return self.last(F.leaky_relu(hidden, 0.1, True) + hidden)
+
+
+class OverwritingUnseen(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.layer(x)
+        F.relu(hidden, inplace=True)
+        return self.last(hidden)
+
+
+class OverwritingImages(Shared):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.relu(x.view(x.size(0), -1), inplace=True))
+
+
+class WithUnused(nn.Module):
+    """Calls a module and makes nothing of its result."""
+
+    def __init__(self, unused: nn.Module) -> None:
+        super().__init__()
+        self.unused = unused
+        self.last = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        torch.relu(self.unused(x))
+        return self.last(x)
 
 
 class Unknown(Shared):
@@ -398,9 +489,34 @@ def normalised() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 2))
 
 
-def hooked() -> nn.Module:
+HOOKS: dict[str, Callable[[nn.Linear], Any]] = {
+    "forward": lambda layer: layer.register_forward_hook(lambda module, inputs, output: output * 2),
+    "before forward": lambda layer: layer.register_forward_pre_hook(lambda module, inputs: None),
+    "backward": lambda layer: layer.register_full_backward_hook(lambda module, inputs, outputs: None),
+    "before backward": lambda layer: layer.register_full_backward_pre_hook(lambda module, gradient: None),
+    "gradient": lambda layer: layer.weight.register_hook(lambda gradient: gradient / 2),
+    "after gradient": lambda layer: layer.bias.register_post_accumulate_grad_hook(lambda parameter: None),
+    "of all modules": lambda layer: nn.modules.module.register_module_forward_hook(lambda module, inputs, output: None),
+}
+
+
+@pytest.mark.parametrize("kind", HOOKS)
+def test_hooks_of_all_kinds_fall_back(kind: str) -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
-    model[0].register_forward_hook(lambda module, inputs, output: output * 2)
+    masks = all_kept(prunable_weights(model))
+    hook = HOOKS[kind](model[0])  # type: ignore[arg-type]
+    try:
+        found = compact(model, masks, (4,))
+    finally:
+        hook.remove()
+    assert isinstance(found, NotCompacted)
+    assert "hooks" in found.reason
+    compacted(model, masks, (4,))
+
+
+def replaced() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    model[0].forward = torch.tanh  # type: ignore[method-assign]
     return model
 
 
@@ -421,6 +537,12 @@ def cumulative() -> nn.Module:
         (ByMode, "computes differently in train and in eval mode"),
         (Branching, "torch.fx cannot trace Branching"),
         (Overwriting, "overwrites a tensor that is read elsewhere"),
+        (OverwritingAView, "overwrites a tensor that is read elsewhere"),
+        (OverwritingByPosition, "overwrites a tensor that is read elsewhere"),
+        (OverwritingUnseen, "overwrites a tensor that is read elsewhere"),
+        (OverwritingImages, "overwrites a tensor that is read elsewhere"),
+        (partial(WithUnused, nn.BatchNorm1d(4)), "the result of unused is not used"),
+        (partial(WithUnused, nn.Dropout()), "the result of unused is not used"),
         (Unknown, "cumsum"),
         (RandomFunction, "dropout"),
         (Frozen, "1 does not follow train(True)"),
@@ -430,7 +552,7 @@ def cumulative() -> nn.Module:
         (SkippingByNumPy, "draws random numbers"),
         (Folding, "reshape makes (4, 2) of 2 images"),
         (normalised, "1 is a LayerNorm"),
-        (hooked, "0 has hooks"),
+        (replaced, "0 has a forward of its own"),
         (tied, "1.weight and 0.weight are one parameter"),
         (cumulative, "momentum=None"),
     ],
