@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 MODEL, OPTIMIZER, NOISE = "model/", "optimizer/", "noise/"
 
+Noise = tuple[dict[str, Tensor], dict[str, Any]]
+"""Where the global generators stand: tensors and facts."""
+
 
 def network_state(model: nn.Module) -> dict[str, Tensor]:
     """Copies of parameters and buffers, BatchNorm's running statistics included."""
@@ -48,7 +51,7 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str,
             optimizer.state[parameter] = {key: _as_laid_out(of, parameter) for key, of in by_parameter[number].items()}
 
 
-def noise_state(device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def noise_state(device: torch.device) -> Noise:
     """Where the global generators of torch, NumPy and Python stand: what dropout and users' own layers draw from."""
     tensors = {f"{NOISE}cpu": torch.default_generator.get_state()}
     if device.type == "cuda":

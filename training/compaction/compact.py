@@ -61,13 +61,15 @@ class SmallNetwork(nn.Module):
         self.layers = layers
         self.idle = idle
         self.depends_on_images = depends_on_images
+        # only convolutions gain by it: whatever flattens copies everything back
+        self._in_channels_last = any(isinstance(layer, nn.Conv2d) for layer in layers.modules())
         self.register_buffer("num_forwards", torch.zeros((), dtype=torch.int64))
 
     def forward(self, images_nchw: Tensor) -> Tensor:
         """Logits (n, classes). Where they do not depend on the images, only their number is looked at."""
         if not self.depends_on_images:
             return self.row(images_nchw).expand(len(images_nchw), -1)
-        if images_nchw.dim() == 4 and images_nchw.dtype is torch.float32:
+        if self._in_channels_last and images_nchw.dim() == 4 and images_nchw.dtype is torch.float32:
             images_nchw = images_nchw.contiguous(memory_format=torch.channels_last)
         return self._logits(images_nchw)
 
@@ -89,7 +91,7 @@ class Compacted:
         builder = Builder(model, graph, kept)
         self.masks: Masks = {f"layers.{name}": mask for name, mask in builder.masks.items()}
         """By parameter names of `model`: inside the units left, weights are still sparse."""
-        idle = Idle(model, masks, builder.slots)
+        idle = Idle(model, masks, builder.slots, graph.parameters)
         small = SmallNetwork(builder.network(), idle, depends_on_images=builder.output.varies)
         self.model = small.train(model.training).to(next(model.parameters()).device)
         self.depends_on_images = builder.output.varies
@@ -142,7 +144,8 @@ class Compacted:
     def restore_into(self, model: nn.Module) -> None:
         """Write what training made of the network into the full `model` (the one it was compacted from, or its equal).
 
-        Removed weights become exactly zero. Running statistics of units that nothing reads stay as they are.
+        Removed weights become exactly zero. Running statistics of units that nothing reads stay as they are. As often
+        as one likes: training may go on in between.
         """
         state = model.state_dict()
         for name, mask in self._full_masks.items():
@@ -162,11 +165,12 @@ class Compacted:
 
     def _restore_statistics(self, state: dict[str, Tensor]) -> None:
         """Running statistics of zeros, for all units: mean and variance 0 are averaged in, step by step."""
+        steps = int(self.model.num_forwards)
         for name, known in self._norms.items():
-            steps = int(self.model.num_forwards)
-            state[f"{name}.num_batches_tracked"] += steps
-            for part in _STATISTICS:
-                state[f"{name}.{part}"][known.zero_in & ~known.unread] *= (1 - known.momentum) ** steps
+            state[f"{name}.num_batches_tracked"].copy_(known.num_batches + steps)
+            for part, at_start in known.statistics.items():
+                decaying = known.zero_in & ~known.unread
+                state[f"{name}.{part}"][decaying] = at_start[decaying] * (1 - known.momentum) ** steps
 
 
 _STATISTICS = ("running_mean", "running_var")
@@ -177,23 +181,34 @@ class _Norm:
     momentum: float
     zero_in: Tensor
     unread: Tensor
+    num_batches: Tensor
+    """Tracked before compaction."""
+    statistics: dict[str, Tensor]
+    """Running mean and variance before compaction."""
 
 
 def _norms(graph: Graph, kept: Kept) -> dict[str, _Norm]:
     """What becomes of running statistics. A unit that is zero before and unread after is known all the same."""
     found = {}
     for operation in graph.operations:
-        if isinstance(operation, BatchNorm) and operation.norm.running_mean is not None:
+        if isinstance(operation, BatchNorm) and (norm := operation.norm).running_mean is not None:
             zero_in = kept.zero[operation.sources[0]]
-            unread = kept.unread[operation.node] & ~zero_in
-            found[operation.name] = _Norm(operation.norm.momentum or 0.0, zero_in, unread)
+            found[operation.name] = _Norm(
+                momentum=norm.momentum or 0.0,
+                zero_in=zero_in,
+                unread=kept.unread[operation.node] & ~zero_in,
+                num_batches=norm.get_buffer("num_batches_tracked").clone(),
+                statistics={part: norm.get_buffer(part).clone() for part in _STATISTICS},
+            )
     return found
 
 
 def compact(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Compacted | NotCompacted:
     """The small network of `model` under `masks`, for images of `input_shape` (channels, height, width).
 
-    `model` is left untouched. NotCompacted, with the reason, where a construct is not understood.
+    `model` is left untouched. NotCompacted, with the reason, where a construct is not understood, and where one that
+    seemed to be makes an error here: a trial must not fail because of an optimisation. Running out of memory is raised:
+    the engine would depend on the machine.
     """
     device = next(model.parameters()).device
     try:
@@ -201,3 +216,7 @@ def compact(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Com
         return Compacted(model, masks, graph, find_kept(graph, device))
     except NotUnderstood as error:
         return NotCompacted(str(error))
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        return NotCompacted(f"{type(error).__name__} in compaction: {error}")

@@ -3,6 +3,9 @@
 Their gradient is exactly zero, but they are not at rest: weight decay shrinks them, and momentum keeps what it shrank.
 They travel with the small network as two flat parameters with a gradient of zero, so that any optimizer treats them as
 it does in the full network, whatever its schedule.
+
+Parameters of modules that the output is not computed from have no gradient at all: optimizers pass them over, and so
+does this file.
 """
 
 from __future__ import annotations
@@ -32,13 +35,15 @@ class _WithIdle(torch.autograd.Function):
 class Idle(nn.Module):
     """The parameters left out; weights have two dimensions and offsets one, as rules of weight decay ask for."""
 
-    def __init__(self, model: nn.Module, masks: Masks, slots: list[Slot]) -> None:
+    def __init__(self, model: nn.Module, masks: Masks, slots: list[Slot], parameters: set[str]) -> None:
         super().__init__()
         self.places: list[tuple[str, str, Tensor, slice]] = []
         """(name here, full name, flat indices there, slice here)."""
         left_out: dict[str, list[Tensor]] = {"weights": [], "offsets": []}
         start = dict.fromkeys(left_out, 0)
         for name, parameter in model.named_parameters():
+            if name not in parameters:
+                continue
             idle = masks[name].clone() if name in masks else torch.ones_like(parameter, dtype=torch.bool)
             for slot in slots:
                 if slot.full_name == name:

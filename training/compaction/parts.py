@@ -26,7 +26,7 @@ class ConstantBatchNorm(nn.modules.batchnorm._BatchNorm):
     """BatchNorm of a batch of identical examples, computed on one of them.
 
     Mean and variance of n copies are those of one. Only the running variance differs: its unbiased factor counts all
-    n x positions values.
+    n x positions values. As in torch's own, half precision comes in and goes out, and all between is float32.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -34,6 +34,7 @@ class ConstantBatchNorm(nn.modules.batchnorm._BatchNorm):
 
     def forward(self, example: Tensor, num_images: int) -> Tensor:  # type: ignore[override]
         """(1, units, ...) to the same, as BatchNorm would give for each of `num_images` copies."""
+        given, example = example.dtype, example.to(torch.promote_types(example.dtype, torch.float32))
         per_unit = (1, -1, *[1] * (example.dim() - 2))
         dims = [0, *range(2, example.dim())]
         if self.training or self.running_mean is None:
@@ -44,7 +45,8 @@ class ConstantBatchNorm(nn.modules.batchnorm._BatchNorm):
         else:
             mean, variance = self.running_mean, cast(Tensor, self.running_var)
         normal = (example - mean.view(per_unit)) * (variance.view(per_unit) + self.eps).rsqrt()
-        return normal * self.weight.view(per_unit) + self.bias.view(per_unit) if self.affine else normal
+        shifted = normal * self.weight.view(per_unit) + self.bias.view(per_unit) if self.affine else normal
+        return shifted.to(given)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, num_values: int) -> None:

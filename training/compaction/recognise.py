@@ -18,6 +18,9 @@ from training.compaction.operations.unitwise import FUNCTIONS, METHODS, MODULES,
 _SUMS = (operator.add, operator.iadd, torch.add)
 _PRODUCTS = (operator.mul, operator.imul, torch.mul)
 _OVERWRITING = (operator.iadd, operator.imul)
+_VIEWS = (torch.flatten, operator.getitem, F.pad, "flatten", "view", "reshape", "contiguous")
+_VIEW_MODULES = (nn.Flatten, nn.Identity, nn.Dropout)
+"""What may return its input's memory; dropout does so in eval mode."""
 
 
 class Recogniser:
@@ -34,7 +37,7 @@ class Recogniser:
         sources = [argument for argument in node.all_input_nodes if argument in self.shapes]
         if len(self.shapes[node]) not in (1, 3) or any(len(self.shapes[source]) not in (1, 3) for source in sources):
             raise NotUnderstood(f"{_name(node)} works on tensors that are neither (n, features) nor (n, c, h, w)")
-        if self._overwrites(node) and len(sources[0].users) > 1:
+        if self._overwrites(node) and self._is_read_elsewhere(sources[0]):
             raise NotUnderstood(f"{_name(node)} overwrites a tensor that is read elsewhere")
         if node.op == "call_module":
             return self._module(node, sources)
@@ -44,8 +47,18 @@ class Recogniser:
         return operation
 
     def _overwrites(self, node: fx.Node) -> bool:
-        inplace = getattr(self.modules.get(str(node.target)), "inplace", False) if node.op == "call_module" else False
-        return bool(inplace or node.kwargs.get("inplace") or node.target in _OVERWRITING)
+        if node.op == "call_module":
+            return bool(getattr(self.modules[str(node.target)], "inplace", False))
+        return bool(node.kwargs.get("inplace") or node.target in _OVERWRITING)  # fx names it where it was a position
+
+    def _is_read_elsewhere(self, tensor: fx.Node) -> bool:
+        """Whether another reads the memory of `tensor`: it, what it is a view of, or the caller's images."""
+        if tensor.op == "placeholder" or sum(user in self.shapes or user.op == "output" for user in tensor.users) > 1:
+            return True
+        module = self.modules[str(tensor.target)] if tensor.op == "call_module" else None
+        is_view = tensor.target in _VIEWS or isinstance(module, _VIEW_MODULES)
+        base = next((source for source in tensor.all_input_nodes if source in self.shapes), None)
+        return base is not None and (is_view or self._overwrites(tensor)) and self._is_read_elsewhere(base)
 
     def _module(self, node: fx.Node, sources: list[fx.Node]) -> Operation:
         name, shape = str(node.target), self.shapes[node]

@@ -10,6 +10,8 @@ from torch import Tensor, fx, nn
 from training.compaction.operations.contract import NotUnderstood
 from training.compaction.operations.unitwise import MODULES
 
+_BATCH = 2
+
 
 class _ShapeRecorder(fx.Interpreter):
     """Runs the graph on zeros, without the cost of its layers, and notes the shape of every result.
@@ -19,12 +21,15 @@ class _ShapeRecorder(fx.Interpreter):
 
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
+        self.extra_traceback = False  # appends where it was to a message, and imports for seconds to do so
         self.shapes: dict[fx.Node, tuple[int, ...]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         """As the interpreter does; anything but a tensor has no shape here."""
         result = super().run_node(n)
         if isinstance(result, Tensor) and n.op != "output":
+            if result.shape[:1] != (_BATCH,):  # units of different images would be mixed up
+                raise NotUnderstood(f"{n.name} makes {tuple(result.shape)} of {_BATCH} images, not one row an image")
             self.shapes[n] = tuple(result.shape[1:])
         return result
 
@@ -66,11 +71,10 @@ def shapes_of(traced: fx.GraphModule, input_shape: tuple[int, ...]) -> dict[fx.N
     """Without the batch, for images of `input_shape`. Raises NotUnderstood naming what they cannot be found for."""
     recorder = _ShapeRecorder(traced)
     like = next(traced.parameters())
-    with torch.random.fork_rng(devices=[]):
-        try:
-            recorder.run(like.new_zeros(2, *input_shape))
-        except NotUnderstood:
-            raise
-        except Exception as error:  # whatever a function does that it is not made for
-            raise NotUnderstood(f"the shapes of its tensors cannot be found: {error}") from error
+    try:
+        recorder.run(like.new_zeros(_BATCH, *input_shape))
+    except (NotUnderstood, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever a function does that it is not made for
+        raise NotUnderstood(f"the shapes of its tensors cannot be found: {error}") from error
     return recorder.shapes

@@ -31,6 +31,19 @@ def test_batch_norm_of_one_example_is_that_of_its_copies(num_images: int, positi
     torch.testing.assert_close(constant.eval()(example, num_images), full.eval()(example))
 
 
+def test_batch_norm_of_a_bfloat16_example_keeps_its_statistics_in_float32_as_torch_does() -> None:
+    torch.manual_seed(0)
+    constant, full = ConstantBatchNorm(4), nn.BatchNorm2d(4)
+    for _ in range(3):
+        example = torch.randn(1, 4, 3, 2).bfloat16()
+        copies = example.expand(7, 4, 3, 2)
+        found, expected = constant(example, 7).expand_as(copies), full(copies)
+        assert found.dtype is expected.dtype is torch.bfloat16
+        torch.testing.assert_close(found, expected, rtol=2**-8, atol=1e-6)  # one rounding of bfloat16
+    torch.testing.assert_close(constant.running_mean, full.running_mean, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(constant.running_var, full.running_var, rtol=1e-6, atol=1e-7)
+
+
 def test_batch_norm_of_a_single_value_is_refused_as_torch_refuses_it() -> None:
     with pytest.raises(ValueError, match="more than 1 value"):
         ConstantBatchNorm(4)(torch.randn(1, 4), 1)
