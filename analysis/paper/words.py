@@ -27,11 +27,24 @@ def in_words(judged: pl.DataFrame) -> list[tuple[str, ...]]:
     ]
 
 
+def listed(judged: pl.DataFrame) -> tuple[pl.DataFrame, str]:
+    """The rows that are listed for people, and how many published points are not: those without a result of ours.
+
+    A scale may answer a few of hundreds of published points. The second is "" where it answers all.
+    """
+    is_unanswered = pl.col("ours").is_null() & pl.col("theirs").is_not_null()
+    rows = judged.filter(~is_unanswered)
+    count = judged.height - rows.height
+    has = "point has" if count == 1 else "points have"
+    return rows, f"{count} published {has} no result here" if count else ""
+
+
 def markdown(judged: pl.DataFrame) -> str:
-    """The table in Markdown."""
+    """The rows that are listed in Markdown, and below them what is not."""
+    rows, unanswered = listed(judged)
     ruler = ["---:" if name in NUMBERS else "---" for name in HEADINGS]
-    rows = [HEADINGS, ruler, *([cell.replace("|", "\\|") for cell in row] for row in in_words(judged))]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    cells = [HEADINGS, ruler, *([cell.replace("|", "\\|") for cell in row] for row in in_words(rows))]
+    return "".join(f"| {' | '.join(row)} |\n" for row in cells) + (f"\n{unanswered}.\n" if unanswered else "")
 
 
 def _range(row: Mapping[str, Any], side: str) -> str:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from orchestrator.sweepfile import SweepFile
 
 MOST_ROWS = 60
-"""Of an agreement table that are printed; the file has all of them."""
+"""Of an agreement table that are printed; the files have all of them."""
 
 
 def reproduce(
@@ -122,15 +122,18 @@ def _show(judged: pl.DataFrame) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from analysis.paper.words import HEADINGS, NUMBERS, in_words
+    from analysis.paper.words import HEADINGS, NUMBERS, in_words, listed
 
+    rows, unanswered = listed(judged)
     grid = Table(box=None, header_style="dim")
     for name in HEADINGS:
         grid.add_column(name, justify="right" if name in NUMBERS else "left")
-    for row in in_words(judged.head(MOST_ROWS)):
+    for row in in_words(rows.head(MOST_ROWS)):
         grid.add_row(*map(Text, row))
     out.print(grid)
-    counts = judged["verdict"].value_counts().sort("verdict")
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.iter_rows())
-    more = f"; the first {MOST_ROWS} are shown" if judged.height > MOST_ROWS else ""
-    out.print(f"{judged.height} points: {said}{more}", highlight=False)
+    counts = rows["verdict"].value_counts().sort("verdict")
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.iter_rows()) or "nothing to judge"
+    more = f"; the first {MOST_ROWS} are shown" if rows.height > MOST_ROWS else ""
+    out.print(f"{rows.height} points: {said}{more}", highlight=False)
+    if unanswered:
+        out.print(unanswered, highlight=False)
