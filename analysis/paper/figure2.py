@@ -10,6 +10,7 @@ import polars as pl
 
 from analysis import first_empty
 from analysis.inline_data import inline
+from analysis.paper.missing import missing_points
 from analysis.paper.setting import COLUMNS, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.titles import titled
@@ -20,6 +21,7 @@ from analysis.trial_key import TRIAL
 LOWEST = 1e-7
 """Where the fraction's axis ends: an empty layer has no logarithm."""
 EMPTY = Rule(kind="law")
+MOST_EMPTY = "most empty layers"
 
 
 def tables(store: Trials) -> Tables:
@@ -56,14 +58,14 @@ def points(found: Tables) -> list[Point]:
             Point(
                 figure="2",
                 point=f"{curve}, every compression",
-                measure="most empty layers",
+                measure=MOST_EMPTY,
                 rule=EMPTY,
                 ours=(float(empty.max()),) if len(empty) else (),  # type: ignore[arg-type]
                 theirs=(0.0,) if is_synflow else (),
                 cause=imagenet_cause(layers["pruner"][0], layers),
             )
         )
-    return rows
+    return rows + missing_points("2", MOST_EMPTY, EMPTY, found["layers"]["pruner"])
 
 
 def plot(found: Tables) -> alt.ConcatChart:

@@ -11,12 +11,15 @@ import polars as pl
 
 from analysis.inline_data import inline
 from analysis.paper.figure3 import CONSERVED, CONSERVES
+from analysis.paper.missing import missing_points
 from analysis.paper.setting import COLUMNS, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.titles import titled
 from analysis.paper.verdict import Point
 from analysis.scan import Trials
 from analysis.trial_key import TRIAL
+
+MEASURE = "largest |layer's score - mean| / mean"
 
 
 def tables(store: Trials) -> Tables:
@@ -44,14 +47,14 @@ def points(found: Tables) -> list[Point]:
         Point(
             figure="4",
             point=curve,
-            measure="largest |layer's score - mean| / mean",
+            measure=MEASURE,
             rule=CONSERVED,
             ours=tuple(rows.group_by("density", "seed").agg(away).group_by("seed").agg(pl.col("away").max())["away"]),
             theirs=(0.0,) if rows["pruner"][0] in CONSERVES else (),
             cause=imagenet_cause(rows["pruner"][0], rows),
         )
         for (curve,), rows in rows_of(found["layers"], ["curve"]).items()
-    ]
+    ] + missing_points("4", MEASURE, CONSERVED, found["layers"]["pruner"])
 
 
 def plot(found: Tables) -> alt.ConcatChart:

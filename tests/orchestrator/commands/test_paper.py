@@ -30,7 +30,7 @@ def test_a_figure_is_interrupted_gone_on_with_and_judged(prunesweep: CommandLine
 
     result = prunesweep(*arguments)
     assert "paper-figure3-cpu-minutes: 3 of 3 trials completed, 0 failed" in result.stdout
-    assert "3 points: 1 agrees, 2 not comparable" in result.stdout
+    assert "5 points: 1 agrees, 4 not comparable" in result.stdout
     for name in ("figures/figure3.png", "figures/figure3.svg", "tables/figure3-agreement.csv"):
         assert (tmp_path / "here" / name).stat().st_size > 100
     judged = pl.read_parquet(tmp_path / "here" / "tables" / "figure3-agreement.parquet")
