@@ -11,7 +11,7 @@ import polars as pl
 from analysis import first_empty
 from analysis.inline_data import inline
 from analysis.paper.missing import missing_points
-from analysis.paper.setting import COLUMNS, imagenet_cause
+from analysis.paper.setting import COLUMNS, IMAGENET, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
@@ -94,5 +94,8 @@ def _panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
     )
     crosses = base.transform_filter("datum.is_empty").mark_point(shape="cross", angle=45, size=60, filled=True)
     return alt.LayerChart(
-        layer=[base.mark_line(strokeWidth=1.4, clip=True), crosses], width=230, height=210, title=titled(title, layers)
+        layer=[base.mark_line(strokeWidth=1.4, clip=True), crosses],
+        width=230,
+        height=210,
+        title=titled(title, layers, IMAGENET),
     )

@@ -12,7 +12,7 @@ import polars as pl
 
 from analysis.inline_data import inline
 from analysis.paper.missing import missing_points
-from analysis.paper.setting import COLUMNS, imagenet_cause
+from analysis.paper.setting import COLUMNS, IMAGENET, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
@@ -102,4 +102,4 @@ def _panel(units: pl.DataFrame, layers: pl.DataFrame, title: str) -> alt.LayerCh
     ends = pl.concat([shown["score_in"], shown["score_out"]])
     diagonal = pl.DataFrame({"score_in": [ends.min(), ends.max()], "score_out": [ends.min(), ends.max()]})
     line = alt.Chart(inline(diagonal)).mark_line(strokeDash=[5, 4], color="#888888").encode(x=x, y=y)
-    return alt.LayerChart(layer=[line, dots], width=230, height=210, title=titled(title, layers))
+    return alt.LayerChart(layer=[line, dots], width=230, height=210, title=titled(title, layers, IMAGENET))

@@ -60,7 +60,10 @@ def test_figure_1_compares_critical_exponents_by_pruner(builder):
         "random": ("agrees", ""),  # 2.75 to 4.0 over twelve seeds
         "synflow": ("not comparable", "data set digits, published cifar100"),
     }
-    drawn(figure1, found)
+    svg = drawn(figure1, found)
+    assert ">digits<" in svg  # one of them is of other images
+    assert ">networks<" in svg
+    assert ">0<" not in svg.partition(">networks<")[2]  # the legend has the numbers of networks that there are
 
 
 def test_figure_1_says_whether_the_layers_die_first_that_did_in_the_published_run(builder):
@@ -135,6 +138,7 @@ def test_figure_1_says_what_is_missing_and_draws_accuracy_where_there_is_any(bui
         builder.both(f"m{exponent}", point=point, best_test_accuracy=best, collapsed_layers=0)
     found = figure1.tables(scan(builder.write()))
     assert found["accuracy"]["best_test_accuracy"].to_list() == [0.7, 0.6]
+    assert "epochs" not in drawn(figure1, found)  # as published
     assert verdicts(figure1, found)["synflow"] == ("not comparable", "no result here yet")
     assert "best test accuracy" in drawn(figure1, found)
 
@@ -261,7 +265,7 @@ def test_figure_5a_keeps_what_was_rewound_apart_from_what_was_published(builder)
         "1 levels, rewound": ((1.0,), figure5a.REWOUND),
         "5 levels, rewound": ((2.0,), figure5a.REWOUND),
     }
-    drawn(figure5a, found)
+    assert drawn(figure5a, found).count(">cifar10<") == 2
 
 
 def test_figure_5b_is_the_slope_of_squared_weights_over_inverse_sizes(builder):
@@ -341,6 +345,7 @@ def test_figure_7_at_another_size_is_not_comparable_and_one_round_is_any_schedul
     found = figure7.tables(scan(builder.write()))
     cause = 'data set blank {"num_classes":10,"shape":[3,32,32]}, published imagenet'
     assert verdicts(figure7, found)[LINEAR] == ("not comparable", cause)
+    assert "blank, num_classes 10, shape 3x32x32" in drawn(figure7, found)
     assert verdicts(figure7, found)[EXPONENTIAL] == ("not comparable", "no result here yet")
     once = found["ratios"].filter(pl.col("iterations") == 1)
     assert once.select("schedule", "largest_cut").rows() == [("exponential", 100.0), ("linear", 100.0)]
