@@ -95,9 +95,10 @@ def _panel(rows: pl.DataFrame, dataset: str, model: str, palette: Palette) -> al
         .agg(mean=top1.mean())
         .sort("pruner", "compression_exponent")
     )
+    opaque = alt.Legend(symbolOpacity=1)  # not the band's
     encoding: dict[str, Any] = {
         "x": alt.X("compression_exponent:Q", title="compression exponent", axis=alt.Axis(grid=False)),
-        "color": alt.Color("pruner:N", scale=palette.colour_scale(), title=None),
+        "color": alt.Color("pruner:N", scale=palette.colour_scale(), title=None, legend=opaque),
     }
     y = alt.Y("mean:Q", title="top-1 accuracy, last epoch (%)", scale=alt.Scale(domain=[0, 100]))
     base = alt.Chart(inline(ours)).encode(**encoding)
