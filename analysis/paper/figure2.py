@@ -22,6 +22,11 @@ LOWEST = 1e-7
 """Where the fraction's axis ends: an empty layer has no logarithm."""
 EMPTY = Rule(kind="law")
 MOST_EMPTY = "most empty layers"
+DIES_FIRST = {
+    "random": ("the smallest layer", pl.col("num_weights").min()),
+    "magnitude": ("one of the widest layers", pl.col("num_weights").max()),
+}
+"""By pruner the layer that dies first in the published figure, and its size among those of a network."""
 
 
 def tables(store: Trials) -> Tables:
@@ -43,12 +48,18 @@ def tables(store: Trials) -> Tables:
 
 
 def points(found: Tables) -> list[Point]:
+    """How many layers are empty at most, which of them first, and a point for each pruner that is missing."""
+    layers = found["layers"]
+    return _most_empty(layers) + _first_empty(layers) + missing_points("2", MOST_EMPTY, EMPTY, layers["pruner"])
+
+
+def _most_empty(found: pl.DataFrame) -> list[Point]:
     """SynFlow's empty layers at every compression that leaves a weight a layer: none. Layers of others have no number.
 
     No collapse below maximal compression is what the paper proves of SynFlow with enough rounds, at any size.
     """
     rows = []
-    for (curve,), layers in rows_of(found["layers"], ["curve"]).items():
+    for (curve,), layers in rows_of(found, ["curve"]).items():
         of_networks = layers.group_by("density", "seed").agg(
             empty=(pl.col("kept") == 0).sum(), possible=pl.col("kept").sum() >= pl.len()
         )
@@ -65,7 +76,31 @@ def points(found: Tables) -> list[Point]:
                 cause=imagenet_cause(layers["pruner"][0], layers),
             )
         )
-    return rows + missing_points("2", MOST_EMPTY, EMPTY, found["layers"]["pruner"])
+    return rows
+
+
+def _first_empty(found: pl.DataFrame) -> list[Point]:
+    """Is the layer, or one of those, that the paper shows to die first empty at each network's first collapse?"""
+    points = []
+    for (curve,), layers in rows_of(found, ["curve"]).items():
+        pruner = layers["pruner"][0]
+        dead = layers.filter(pl.col("kept") == 0)
+        if pruner not in DIES_FIRST or dead.is_empty():
+            continue
+        which, size = DIES_FIRST[pruner]
+        first = dead.filter(pl.col("density") == pl.col("density").max().over("seed"))
+        is_it = first.group_by("seed").agg((pl.col("num_weights") == layers.select(size).item()).any()).sort("seed")
+        points.append(
+            Point(
+                figure="2",
+                point=f"{curve}, first collapse",
+                measure=f"empties {which} (1: yes)",
+                rule=Rule(kind="majority"),
+                ours=tuple(is_it["num_weights"].cast(pl.Float64)),
+                theirs=(1.0,),
+            )
+        )
+    return points
 
 
 def plot(found: Tables) -> alt.ConcatChart:

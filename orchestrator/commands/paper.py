@@ -78,7 +78,9 @@ def reproduce(
         choice=MISSING_AND_FAILED if retry_failed else MISSING,
         allow_changes=changed,
     )
-    runs = _with_their_data([(file, replace(options, data_root=data_root_of(data_root, file))) for file in files], store)
+    runs = _with_their_data(
+        [(file, replace(options, data_root=data_root_of(data_root, file))) for file in files], store
+    )
     if not runs:
         raise BadInput(f"figure {number}: none of its data sets can be had; --scale cpu-minutes needs none")
     outcomes = []
@@ -101,7 +103,7 @@ def reproduce(
 
 
 def _with_their_data(runs: list[tuple[SweepFile, RunOptions]], store: Store) -> list[tuple[SweepFile, RunOptions]]:
-    """The sweeps whose data sets are there or can be fetched, before the first trial; of each other, why it is left out.
+    """The sweeps whose data sets are there or were just fetched; of each other is said why it is left out.
 
     What has nothing left to run needs no data. On a running Ray the data sets are the nodes' affair.
     """

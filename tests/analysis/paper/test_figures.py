@@ -159,12 +159,35 @@ def test_figure_2_holds_synflow_to_its_proof_below_maximal_compression(builder):
     found = figure2.tables(scan(builder.write()))
     assert of_ours(figure2, found) == {
         "magnitude, every compression": ("not comparable", "no number was published"),
+        "magnitude, first collapse": ("agrees", ""),
         "synflow, every compression": ("agrees", ""),
     }
     magnitude = found["layers"].filter(pl.col("pruner") == "magnitude")
     assert magnitude["layer_density"].to_list() == [0.1, 0.0, 0.25]
     assert found["first_empty"].select("curve", "layer").rows() == [("magnitude", "features.3")]
     drawn(figure2, found)
+
+
+def test_figure_2_says_whether_random_empties_the_smallest_layer_first_and_magnitude_a_widest(builder):
+    sizes = {"smallest": 100, "wide": 1000, "as wide": 1000, "classifier": 200}
+    deaths = {
+        ("random", 0): {"smallest"}, ("random", 1): {"smallest", "classifier"}, ("random", 2): {"wide"},
+        ("magnitude", 0): {"as wide"}, ("magnitude", 1): {"classifier"}, ("snip", 0): {"smallest"},
+    }  # fmt: skip
+    for (pruner, seed), dead in deaths.items():
+        for density, empty in ((0.5, set()), (0.25, dead), (0.1, set(sizes))):  # what dies later counts for nothing
+            layers = {name: (size, int(name not in empty)) for name, size in sizes.items()}
+            point = IMAGENET | {"pruner": pruner, "density": density, "seed": seed, "epochs": 0}
+            builder.both(f"{pruner}{seed}{density}", point=point, layers=layers, collapsed_layers=len(empty))
+    said = {point.point: point for point in figure2.points(figure2.tables(scan(builder.write())))}
+    random, magnitude = said["random, first collapse"], said["magnitude, first collapse"]
+    assert (random.measure, random.ours, random.judged()[0]) == (
+        "empties the smallest layer (1: yes)", (1.0, 1.0, 0.0), "agrees",
+    )  # fmt: skip
+    assert (magnitude.measure, magnitude.ours, magnitude.judged()[0]) == (
+        "empties one of the widest layers (1: yes)", (1.0, 0.0), "differs",
+    )  # fmt: skip
+    assert "snip, first collapse" not in said
 
 
 @pytest.mark.parametrize("module", [figure2, figure3, figure4])
