@@ -57,6 +57,15 @@ def test_what_cannot_be_run_is_the_users_to_choose_otherwise(prunesweep: Command
     assert not list(tmp_path.iterdir())
 
 
+def test_a_typing_mistake_is_answered_before_anything_heavy_is_imported() -> None:
+    heavy = ("altair", "ray", "torch", "vl_convert")
+    code = (
+        "import sys; from orchestrator.cli import run_command; "
+        f"assert run_command(['reproduce', '9']) == 2; print([name for name in {heavy} if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+
+
 BLANK = {"dataset": {"name": "blank", "shape": [3, 32, 32], "num_classes": 10}, "pruner": "random"}
 PICTURES = {"dataset": "cifar100", "pruner": {"name": "snip", "mode": "eval", "examples_per_class": 1}}
 
