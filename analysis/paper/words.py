@@ -27,6 +27,18 @@ def in_words(judged: pl.DataFrame) -> list[tuple[str, ...]]:
     ]
 
 
+def with_notes(judged: pl.DataFrame) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The same with each cause once, below: "not comparable (1)", and what (1) is. Many rows share a long cause."""
+    causes = {
+        cause: f"({number})" for number, cause in enumerate(judged["cause"].drop_nulls().unique(maintain_order=True), 1)
+    }
+    noted = [
+        " ".join(filter(None, (verdict, causes.get(cause)))) for verdict, cause in judged["verdict", "cause"].rows()
+    ]
+    rows = judged.with_columns(verdict=pl.Series(noted, dtype=pl.String), cause=pl.lit(None, pl.String))
+    return in_words(rows), [f"{note} {cause}" for cause, note in causes.items()]
+
+
 def listed(judged: pl.DataFrame) -> tuple[pl.DataFrame, str]:
     """The rows that are listed for people, and how many published points are not: those without a result of ours.
 

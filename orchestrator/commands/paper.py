@@ -143,15 +143,18 @@ def _show(judged: pl.DataFrame) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from analysis.paper.words import HEADINGS, NUMBERS, in_words, listed
+    from analysis.paper.words import HEADINGS, NUMBERS, listed, with_notes
 
     rows, unanswered = listed(judged)
     grid = Table(box=None, header_style="dim")
     for name in HEADINGS:
         grid.add_column(name, justify="right" if name in NUMBERS else "left")
-    for row in in_words(rows.head(MOST_ROWS)):
+    shown, notes = with_notes(rows.head(MOST_ROWS))
+    for row in shown:
         grid.add_row(*map(Text, row))
     out.print(grid)
+    for note in notes:
+        _say(note)
     counts = rows["verdict"].value_counts().sort("verdict")
     said = ", ".join(f"{count} {verdict}" for verdict, count in counts.iter_rows()) or "nothing to judge"
     more = f"; the first {MOST_ROWS} are shown" if rows.height > MOST_ROWS else ""

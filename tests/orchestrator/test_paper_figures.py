@@ -179,6 +179,9 @@ def test_figure_6_has_ours_and_all_published_cells(tmp_path: Path) -> None:
     assert set(by_point(judged)) == cells
     assert judged.filter(pl.col("theirs").is_not_null()).height == 4 * 5 * 13
     assert set(judged["verdict"]) == {"not comparable"}
+    causes = by_point(judged, "cause")
+    none_of_theirs = "data set digits is none of the paper's: cifar10, cifar100, tiny-imagenet"
+    assert causes["resnet18 on digits, magnitude, compression exponent 0"] == none_of_theirs
 
 
 def test_figure_7_cuts_less_in_more_rounds_and_by_the_exponential_schedule(tmp_path: Path) -> None:
