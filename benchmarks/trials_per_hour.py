@@ -92,8 +92,15 @@ def _careful(job: Job) -> Iterator[Done]:
         yield Done(job.way, trial.trial_id, watch.lap(), kept, False, accuracy)
 
 
+_contexts: dict[str, WatchedContext] = {}
+"""Of this process, by way: kept from cohort to cohort, as a run's workers do."""
+
+
 def _ours(job: Job) -> Iterator[Done]:
-    context = WatchedContext("cpu", engine="reference" if job.way == REFERENCE else "compact", data_root=job.root)
+    if job.way not in _contexts:
+        engine = "reference" if job.way == REFERENCE else "compact"
+        _contexts[job.way] = WatchedContext("cpu", engine=engine, data_root=job.root)
+    context = _contexts[job.way]
     context.dataset(job.trials[0].config.dataset)
     context.watch.lap()
     for trial, record in zip(job.trials, run_cohort((one.config for one in job.trials), context), strict=True):

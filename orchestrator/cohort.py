@@ -188,8 +188,12 @@ class CohortRunner:
         node_id: str,
         is_node_alive: Callable[[str], bool],
         wish: Callable[[], Wish] = lambda: Wish.NONE,
+        context: CohortContext | None = None,
     ) -> None:
-        """`wish` says whether the run is being stopped."""
+        """`wish` says whether the run is being stopped.
+
+        `context` is that of the cohort which the process ran before, of the same run: what it holds is shared further.
+        """
         self._cohort = cohort
         self._node_id = node_id
         self._is_node_alive = is_node_alive
@@ -198,7 +202,7 @@ class CohortRunner:
         self._settings = RunSettings.from_json(self._store.read_text("runs", cohort.run_id, "run.json"))
         self._user_code = UserCode(Path(self._settings.user_folder))
         self._user_code.make_importable()
-        self._context = CohortContext(
+        self.context = context or CohortContext(
             self._settings.device,
             engine=self._settings.engine,
             save_masks=self._settings.save_masks,
@@ -208,6 +212,7 @@ class CohortRunner:
             data_root=self._settings.data_root,
             wish=wish,
         )
+        self.context.snapshots.start_cohort()
         self._nonce = uuid.uuid4().hex[:8]
         self._num_segments = 0
         self._careful = bool(self._markers())
@@ -253,7 +258,7 @@ class CohortRunner:
             write_segment(self._store, f"{self._cohort.label}-{self._nonce}-{self._num_segments:04d}", rows)
             self._num_segments += 1
         for config in done:  # committed: nobody goes on from their checkpoints
-            self._context.snapshots.forget(config)
+            self.context.snapshots.forget(config)
         for row in progress.seconds:  # writing is part of what each of them costs
             progress.seconds[row] += (time.monotonic() - started) / len(rows)
         return progress
@@ -275,7 +280,7 @@ class CohortRunner:
     def _attempts_at(self, trials: list[PlannedTrial]) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """The normal way: one pass, sharing everything."""
         run_cohort = pkgutil.resolve_name(self._settings.runner)
-        records = run_cohort((trial.config for trial in trials), self._context, check=self._check_source)
+        records = run_cohort((trial.config for trial in trials), self.context, check=self._check_source)
         for trial in trials:
             with (
                 captured(self._mirror_of(trial) if self._careful else None) as output,
@@ -312,7 +317,7 @@ class CohortRunner:
 
     def _given_up(self, trial: PlannedTrial, kind: str, message: str, stack: str = "", output: str = "") -> TrialRecord:
         error = TrialError(type=kind, message=message, traceback=stack)
-        execution = self._context.execution_of(trial.config)
+        execution = self.context.execution_of(trial.config)
         return TrialRecord(config=trial.config, execution=execution, error=error, output=output)
 
     def _too_long_message(self) -> str:

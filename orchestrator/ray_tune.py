@@ -141,6 +141,7 @@ class CohortTrainable(Trainable):
         Ray makes of it, it would pass for an error of that trial.
         """
         signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+        self._runner: CohortRunner | None = None
         if config["meeting"] is not None:
             Meeting(config["meeting"], config["slots"]).attend()
         self._take(config)
@@ -151,10 +152,10 @@ class CohortTrainable(Trainable):
         with suppress(OSError):  # on another machine the folder need not exist
             os.chdir(config["folder"])
         self._cohort = Cohort(**config["cohort"])
-        self._runner: CohortRunner | None = None
+        self._is_open = False
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next cohort in this process."""
+        """Take the next cohort of the run in this process."""
         self._take(new_config)
         return True
 
@@ -165,11 +166,15 @@ class CohortTrainable(Trainable):
         cohort and is reported: raised, it would look to Tune like a dead process and be repeated 20 times.
         """
         try:
-            if self._runner is None:
-                node_id = ray.get_runtime_context().get_node_id()
+            if self._runner is None or not self._is_open:
                 self._runner = CohortRunner(
-                    self._cohort, node_id=node_id, is_node_alive=_is_node_alive, wish=self._wish
+                    self._cohort,
+                    node_id=ray.get_runtime_context().get_node_id(),
+                    is_node_alive=_is_node_alive,
+                    wish=self._wish,
+                    context=self._runner.context if self._runner else None,
                 )
+                self._is_open = True
             progress = self._runner.step()
         except Exception as error:
             unwritable = error.errno if isinstance(error, OSError) and error.errno in UNWRITABLE else None

@@ -41,7 +41,10 @@ from training.snapshots import Snapshots, Wish
 
 
 class CohortContext:
-    """Shared state of one worker process; holds the last data set, network and first-round scores only."""
+    """What the trials of one worker process share, also from cohort to cohort.
+
+    It holds the last data set, network and first-round scores only.
+    """
 
     def __init__(
         self,
@@ -87,6 +90,7 @@ class CohortContext:
     def dataset(self, config: DatasetConfig) -> Dataset:
         """The data set on this context's device, loaded once for consecutive trials that share it."""
         if self._dataset is None or self._dataset[0] != config:
+            self._dataset = None  # the old one may be as large
             loaded = load_dataset(config, self._data_root).to(self.device)
             self._dataset = (config, hold_out(loaded, config.validation))
         return self._dataset[1]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
+from training.freed_memory import keep_freed_memory
+
 ENGINES = ("compact", "reference")
 
 
@@ -42,5 +44,7 @@ def prepare_device(requested: str = "auto", engine: str = "reference") -> tuple[
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats bits only with a fixed workspace
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
+    else:
+        keep_freed_memory()
     device = torch.device("cuda" if use_gpu else "cpu")
     return device, ExecutionClass(device=device.type, dtype="float32", engine=engine, threads=1)

@@ -140,6 +140,10 @@ class Snapshots:
         """Checkpoints that earlier processes left, listed once: a request a trial would be slow on object storage."""
         self._last_save = time.monotonic()
 
+    def start_cohort(self) -> None:
+        """Look for others' checkpoints anew: since the last look a process may have died and left some."""
+        self._left, self._granted = None, False
+
     def start_clock(self) -> None:
         """Count the seconds to the next checkpoint from now."""
         self._last_save = time.monotonic()

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
+from torch import nn
 
 from orchestrator import cohort as cohort_module
 from orchestrator import output as output_module
@@ -23,6 +25,10 @@ from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_table, scan_trials
 from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
+from pruning.criteria.contract import Criterion
+from pruning.masks import Masks, Scores
+from pruning.scoring import score_network
+from training import context as context_module
 
 OUR_ROOT = Path(__file__).parents[2]
 WHERE = Provenance(run_id="r1", prunesweep_version="0", torch_version="0", git_commit=None, git_dirty=None)
@@ -165,6 +171,32 @@ def test_a_cohort_that_takes_too_long_gives_back_what_it_has_not_begun(opened: O
     rest = Cohort(location=opened.store.location, run_id="r1", number=1, start=1, stop=10, patience_seconds=1e9)
     assert finish(CohortRunner(rest, node_id="node", is_node_alive=lambda node_id: True)) == 9
     assert opened.statuses() == ["completed"] * 10
+
+
+def test_the_next_cohort_of_a_process_goes_on_with_the_scores_of_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[str] = []
+
+    def counted(model: nn.Module, masks: Masks, criterion: Criterion, *rest: Any, **options: Any) -> Scores:
+        scored.append(type(criterion).__name__)
+        return score_network(model, masks, criterion, *rest, **options)
+
+    monkeypatch.setattr(context_module, "score_network", counted)
+    text = "name: n\ndataset: digits\nmodel: mlp\npruner: snip\ndensity: [0.5, 0.2, 0.1]\ntraining: {epochs: 1}\n"
+    ways = {}
+    for way in ("one process", "a process each"):
+        opened = Opened(parse_sweep(text, name="n.yaml", folder=tmp_path), tmp_path / way)
+        context = None
+        for row in range(3):
+            cohort = Cohort(location=opened.store.location, run_id="r1", number=row, start=row, stop=row + 1)
+            runner = CohortRunner(cohort, node_id="n", is_node_alive=lambda node_id: True, context=context)
+            assert finish(runner) == 1
+            context = runner.context if way == "one process" else None
+        ways[way] = scan_trials(opened.store).sort("density").collect()["trial_id", "final_test_loss", "kept_weights"]
+        scored.append("-")
+    assert scored == ["Snip", "-", "Snip", "Snip", "Snip", "-"]
+    assert ways["one process"].equals(ways["a process each"])
 
 
 def test_settings_read_back_equal() -> None:

@@ -172,6 +172,19 @@ def test_a_checkpoint_saves_the_work_before_it(tmp_path: Path, monkeypatch: pyte
     assert steps == [3 * STEPS_PER_EPOCH - 20]
 
 
+def test_a_checkpoint_that_another_process_left_meanwhile_is_found_by_the_next_cohort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, shelf = SETTINGS["snip"], Store(tmp_path)
+    long_lived = context(shelf)
+    assert long_lived.snapshots.find(config, long_lived.device) is None  # it has looked
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 20)
+        run_trial(config, context(shelf, seconds=0))
+    long_lived.snapshots.start_cohort()
+    assert long_lived.snapshots.find(config, long_lived.device) is not None
+
+
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Pad, crop and mirror whole batches on the device that holds them, uint8 or float.
 
-One gather a batch: measured 35 times as fast as torchvision's transforms of PIL images on one CPU thread
-(`benchmarks/augmentation.py`), with the same pixels for the same crop.
+One gather a batch: many times as fast as torchvision's transforms of PIL images (`python -m benchmarks.augmentation`),
+with the same pixels for the same crop.
 """
 
 from __future__ import annotations
