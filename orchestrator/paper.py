@@ -68,6 +68,9 @@ def parts(figure: str) -> list[str]:
     """Names of a figure's sweep files, the figure's own first. Raises BadInput for a figure without any."""
     number = figure.lower().removeprefix("figure").strip(" -_")
     if number not in figures():
+        panels = [one for one in figures() if number and one.startswith(number)]
+        if len(panels) > 1:
+            raise BadInput(f"figure {figure}: expected {' or '.join(panels)}, which are reproduced one by one")
         raise BadInput(f"figure {figure}: {did_you_mean(number, figures())}")
     name = f"figure{number}"
     return [name, *(one for one in _files() if one.startswith(f"{name}-"))]

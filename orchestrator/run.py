@@ -107,7 +107,7 @@ def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console:
     plan = make_plan(file, store, choice=options.choice, shard=options.shard)
     _show_change(file, plan, store, options, console)
     if plan.to_run:
-        _prepare_data(plan, options)
+        prepare_data(plan, options)
     elif options.choice.failed and plan.num_failed:
         console.print(f"--error or --attempts leave all {plan.num_failed:,} failed trials out", highlight=False)
     save_sweep(file, store, options.to_remember())
@@ -208,7 +208,7 @@ def _check_device(options: RunOptions) -> None:
         device_here(options.device)
 
 
-def _prepare_data(plan: Plan, options: RunOptions) -> None:
+def prepare_data(plan: Plan, options: RunOptions) -> None:
     """On a Ray of our own, fetch and decode each data set before the first trial, and refuse at once what is amiss."""
     if options.address != "local":
         return

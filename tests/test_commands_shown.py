@@ -28,12 +28,16 @@ COMMAND = r"(?:prunesweep|python -m benchmarks(?:\.\w+)?|make)\b"
 def commands_of(page: str) -> Iterator[str]:
     """The commands of a page: in blocks for a shell, in indented lines, and in a sentence between backticks."""
     text = (ROOT / page).read_text(encoding="utf-8")
-    prose = FENCED.sub("", text)
+    yield from commands_apart(text)
+    yield from (" ".join(found.split()) for found in re.findall(rf"`({COMMAND}[^`]*)`", FENCED.sub("", text)))
+
+
+def commands_apart(text: str) -> Iterator[str]:
+    """The commands that are not in a sentence."""
     for kind, block in FENCED.findall(text):
         if kind in ("sh", "console"):
             yield from _lines(block)
-    yield from _lines("\n".join(re.findall(rf"^    ({COMMAND}.*)$", prose, flags=re.MULTILINE)))
-    yield from (" ".join(found.split()) for found in re.findall(rf"`({COMMAND}[^`]*)`", prose))
+    yield from _lines("\n".join(re.findall(rf"^    ({COMMAND}.*)$", FENCED.sub("", text), flags=re.MULTILINE)))
 
 
 def _lines(block: str) -> Iterator[str]:
@@ -140,7 +144,11 @@ def test_the_options_that_a_sentence_names_are_there(page: str) -> None:
     assert [option for option in named if option not in known] == []
 
 
-def test_every_section_of_the_page_of_figures_shows_the_command_that_prints_them() -> None:
-    _, *sections = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").split("\n## ")
-    assert len(sections) > 8
-    assert [text.partition("\n")[0] for text in sections if not re.search(rf"^    {COMMAND}", text, re.MULTILINE)] == []
+@pytest.mark.parametrize(("page", "begin", "least"), [("performance", "", 8), ("reproduction", "\n## Run here\n", 7)])
+def test_every_section_that_has_figures_shows_the_command_that_prints_them(page: str, begin: str, least: int) -> None:
+    """Of the page on performance all sections, of that on the paper what was run here."""
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert begin in text
+    _, *sections = re.split(r"\n##+ ", text[text.index(begin) :] if begin else text)
+    assert len(sections) > least
+    assert [section.partition("\n")[0] for section in sections if not any(commands_apart(section))] == []

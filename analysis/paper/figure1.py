@@ -5,6 +5,8 @@ Collapse needs no training: a sweep of 0 epochs gives every critical exponent. A
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import altair as alt
 import polars as pl
 
@@ -15,6 +17,7 @@ from analysis.palette import Palette
 from analysis.paper.publication import published
 from analysis.paper.setting import CIFAR100_SHAPE, COLUMNS, LOOKS_AT_NOTHING, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
+from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 
@@ -25,6 +28,9 @@ MANY_SEEDS = 10
 WRONG_SIGN = "the published GraSP predates the fix of its sign"
 CIFAR100 = ("cifar100", "{}")
 ACCURACIES = ["best_test_accuracy", "final_test_accuracy"]
+TRAINED = Setting(datasets=(CIFAR100,), model="vgg16_bn", epochs=160)
+PRUNED = replace(TRAINED, epochs=None)
+"""Of the accuracies, and of the critical exponents, for which nothing is trained."""
 
 
 def tables(store: Trials) -> Tables:
@@ -55,7 +61,14 @@ def tables(store: Trials) -> Tables:
     )  # fmt: skip
     trials = (
         store.results.filter(pl.col("status") == "completed")
-        .select("curve", exponent().alias("compression_exponent"), "collapsed_layers", *ACCURACIES, seed="seed_init")
+        .select(
+            "curve",
+            exponent().alias("compression_exponent"),
+            "collapsed_layers",
+            *ACCURACIES,
+            *COLUMNS,
+            seed="seed_init",
+        )
         .sort("curve", "compression_exponent", "seed")
     )
     empty = (
@@ -141,7 +154,7 @@ def _cause(pruner: str, rows: pl.DataFrame) -> str:
     if pruner == "grasp" and rows["ablation"][0] == "none":
         return WRONG_SIGN
     alike = (CIFAR100, CIFAR100_SHAPE) if pruner in LOOKS_AT_NOTHING else (CIFAR100,)
-    return "; ".join(filter(None, [Setting(datasets=alike, model="vgg16_bn").cause(rows), _coarseness(rows)]))
+    return "; ".join(filter(None, [replace(PRUNED, datasets=alike).cause(rows), _coarseness(rows)]))
 
 
 def _coarseness(rows: pl.DataFrame) -> str:
@@ -184,11 +197,13 @@ def _accuracy_panel(trained: pl.DataFrame, palette: Palette) -> alt.LayerChart:
     y = alt.Y("mean:Q", title="best test accuracy", axis=alt.Axis(format="%"))
     band = base.mark_area(opacity=0.15).encode(y="low:Q", y2="high:Q")
     marks = base.mark_point(size=30, filled=True).encode(y=y, shape=alt.Shape("curve:N", scale=palette.shape_scale()))
-    return alt.LayerChart(layer=[band, base.mark_line().encode(y=y), marks], width=460, height=260)
+    title = titled("accuracy", trained, TRAINED)
+    return alt.LayerChart(layer=[band, base.mark_line().encode(y=y), marks], width=460, height=260, title=title)
 
 
 def _critical_panel(networks: pl.DataFrame, palette: Palette) -> alt.LayerChart:
     seen = networks.group_by("curve", "pruner", exponent="critical_exponent").agg(count=pl.len()).sort("curve")
+    sizes = alt.Legend(values=seen["count"].unique().sort().to_list(), format="d")  # by itself it begins at 0
     theirs = published("figure1_critical.csv").rename({"critical_exponent": "exponent"})
     drawn = networks.select("curve", "pruner").unique().join(theirs, on="pruner").sort("curve", "exponent")
     y = alt.Y("curve:N", title=None, scale=alt.Scale(domain=list(palette.curves)), axis=alt.Axis(grid=True))
@@ -197,7 +212,7 @@ def _critical_panel(networks: pl.DataFrame, palette: Palette) -> alt.LayerChart:
         .mark_point(filled=True, opacity=0.8)
         .encode(
             x=_axis(), y=y, color=alt.Color("curve:N", scale=palette.colour_scale(), legend=None),
-            size=alt.Size("count:Q", title="networks", scale=alt.Scale(range=[40, 200])),
+            size=alt.Size("count:Q", title="networks", scale=alt.Scale(range=[40, 200]), legend=sizes),
         )
     )  # fmt: skip
     rings = (
@@ -205,4 +220,5 @@ def _critical_panel(networks: pl.DataFrame, palette: Palette) -> alt.LayerChart:
         .mark_point(shape="diamond", size=170, strokeWidth=1.4, filled=False, color="#444444")
         .encode(x=_axis(), y=y)
     )
-    return alt.LayerChart(layer=[ours, rings], width=460, height=30 * max(1, len(palette.curves)))
+    title = titled("critical compression exponents", networks, PRUNED)
+    return alt.LayerChart(layer=[ours, rings], width=460, height=30 * max(1, len(palette.curves)), title=title)

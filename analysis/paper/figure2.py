@@ -10,7 +10,8 @@ import polars as pl
 
 from analysis import first_empty
 from analysis.inline_data import inline
-from analysis.paper.setting import COLUMNS, imagenet_cause
+from analysis.paper.missing import missing_points
+from analysis.paper.setting import COLUMNS, IMAGENET, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
@@ -20,6 +21,12 @@ from analysis.trial_key import TRIAL
 LOWEST = 1e-7
 """Where the fraction's axis ends: an empty layer has no logarithm."""
 EMPTY = Rule(kind="law")
+MOST_EMPTY = "most empty layers"
+DIES_FIRST = {
+    "random": ("the smallest layer", pl.col("num_weights").min()),
+    "magnitude": ("one of the widest layers", pl.col("num_weights").max()),
+}
+"""By pruner the layer that dies first in the published figure, and its size among those of a network."""
 
 
 def tables(store: Trials) -> Tables:
@@ -41,12 +48,18 @@ def tables(store: Trials) -> Tables:
 
 
 def points(found: Tables) -> list[Point]:
+    """How many layers are empty at most, which of them first, and a point for each pruner that is missing."""
+    layers = found["layers"]
+    return _most_empty(layers) + _first_empty(layers) + missing_points("2", MOST_EMPTY, EMPTY, layers["pruner"])
+
+
+def _most_empty(found: pl.DataFrame) -> list[Point]:
     """SynFlow's empty layers at every compression that leaves a weight a layer: none. Layers of others have no number.
 
     No collapse below maximal compression is what the paper proves of SynFlow with enough rounds, at any size.
     """
     rows = []
-    for (curve,), layers in rows_of(found["layers"], ["curve"]).items():
+    for (curve,), layers in rows_of(found, ["curve"]).items():
         of_networks = layers.group_by("density", "seed").agg(
             empty=(pl.col("kept") == 0).sum(), possible=pl.col("kept").sum() >= pl.len()
         )
@@ -56,7 +69,7 @@ def points(found: Tables) -> list[Point]:
             Point(
                 figure="2",
                 point=f"{curve}, every compression",
-                measure="most empty layers",
+                measure=MOST_EMPTY,
                 rule=EMPTY,
                 ours=(float(empty.max()),) if len(empty) else (),  # type: ignore[arg-type]
                 theirs=(0.0,) if is_synflow else (),
@@ -64,6 +77,30 @@ def points(found: Tables) -> list[Point]:
             )
         )
     return rows
+
+
+def _first_empty(found: pl.DataFrame) -> list[Point]:
+    """Is the layer, or one of those, that the paper shows to die first empty at each network's first collapse?"""
+    points = []
+    for (curve,), layers in rows_of(found, ["curve"]).items():
+        pruner = layers["pruner"][0]
+        dead = layers.filter(pl.col("kept") == 0)
+        if pruner not in DIES_FIRST or dead.is_empty():
+            continue
+        which, size = DIES_FIRST[pruner]
+        first = dead.filter(pl.col("density") == pl.col("density").max().over("seed"))
+        is_it = first.group_by("seed").agg((pl.col("num_weights") == layers.select(size).item()).any()).sort("seed")
+        points.append(
+            Point(
+                figure="2",
+                point=f"{curve}, first collapse",
+                measure=f"empties {which} (1: yes)",
+                rule=Rule(kind="majority"),
+                ours=tuple(is_it["num_weights"].cast(pl.Float64)),
+                theirs=(1.0,),
+            )
+        )
+    return points
 
 
 def plot(found: Tables) -> alt.ConcatChart:
@@ -92,5 +129,8 @@ def _panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
     )
     crosses = base.transform_filter("datum.is_empty").mark_point(shape="cross", angle=45, size=60, filled=True)
     return alt.LayerChart(
-        layer=[base.mark_line(strokeWidth=1.4, clip=True), crosses], width=230, height=210, title=titled(title, layers)
+        layer=[base.mark_line(strokeWidth=1.4, clip=True), crosses],
+        width=230,
+        height=210,
+        title=titled(title, layers, IMAGENET),
     )

@@ -11,7 +11,8 @@ import altair as alt
 import polars as pl
 
 from analysis.inline_data import inline
-from analysis.paper.setting import COLUMNS, imagenet_cause
+from analysis.paper.missing import missing_points
+from analysis.paper.setting import COLUMNS, IMAGENET, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
@@ -20,6 +21,7 @@ from analysis.trial_key import TRIAL
 
 CONSERVED = Rule(kind="law", tolerance=1e-10)
 """Of scores in float64."""
+MEASURE = "largest |in - out| / larger, over units"
 DOTS = 64
 """Units drawn of a layer, at most."""
 CONSERVES = ("synflow",)
@@ -67,14 +69,14 @@ def points(found: Tables) -> list[Point]:
         Point(
             figure="3",
             point=curve,
-            measure="largest |in - out| / larger, over units",
+            measure=MEASURE,
             rule=CONSERVED,
             ours=tuple(rows.group_by("seed").agg(pl.col("unit_conservation_error").max())["unit_conservation_error"]),
             theirs=(0.0,) if rows["pruner"][0] in CONSERVES else (),
             cause=imagenet_cause(rows["pruner"][0], rows),
         )
         for (curve,), rows in rows_of(found["layers"], ["curve"]).items()
-    ]
+    ] + missing_points("3", MEASURE, CONSERVED, found["layers"]["pruner"])
 
 
 def plot(found: Tables) -> alt.ConcatChart:
@@ -100,4 +102,4 @@ def _panel(units: pl.DataFrame, layers: pl.DataFrame, title: str) -> alt.LayerCh
     ends = pl.concat([shown["score_in"], shown["score_out"]])
     diagonal = pl.DataFrame({"score_in": [ends.min(), ends.max()], "score_out": [ends.min(), ends.max()]})
     line = alt.Chart(inline(diagonal)).mark_line(strokeDash=[5, 4], color="#888888").encode(x=x, y=y)
-    return alt.LayerChart(layer=[line, dots], width=230, height=210, title=titled(title, layers))
+    return alt.LayerChart(layer=[line, dots], width=230, height=210, title=titled(title, layers, IMAGENET))

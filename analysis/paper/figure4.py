@@ -11,12 +11,15 @@ import polars as pl
 
 from analysis.inline_data import inline
 from analysis.paper.figure3 import CONSERVED, CONSERVES
-from analysis.paper.setting import COLUMNS, imagenet_cause
+from analysis.paper.missing import missing_points
+from analysis.paper.setting import COLUMNS, IMAGENET, Setting, imagenet_cause
 from analysis.paper.tables import Tables, rows_of
 from analysis.paper.titles import titled
 from analysis.paper.verdict import Point
 from analysis.scan import Trials
 from analysis.trial_key import TRIAL
+
+MEASURE = "largest |layer's score - mean| / mean"
 
 
 def tables(store: Trials) -> Tables:
@@ -44,14 +47,14 @@ def points(found: Tables) -> list[Point]:
         Point(
             figure="4",
             point=curve,
-            measure="largest |layer's score - mean| / mean",
+            measure=MEASURE,
             rule=CONSERVED,
             ours=tuple(rows.group_by("density", "seed").agg(away).group_by("seed").agg(pl.col("away").max())["away"]),
             theirs=(0.0,) if rows["pruner"][0] in CONSERVES else (),
             cause=imagenet_cause(rows["pruner"][0], rows),
         )
         for (curve,), rows in rows_of(found["layers"], ["curve"]).items()
-    ]
+    ] + missing_points("4", MEASURE, CONSERVED, found["layers"]["pruner"])
 
 
 def plot(found: Tables) -> alt.ConcatChart:
@@ -60,10 +63,12 @@ def plot(found: Tables) -> alt.ConcatChart:
         pl.col("density") == pl.col("density").max().over("curve")
     )
     rows = found["layers"].filter(first)
-    return alt.concat(*(panel(of_curve, curve) for (curve,), of_curve in rows_of(rows, ["curve"]).items()), columns=3)
+    return alt.concat(
+        *(panel(of_curve, curve, IMAGENET) for (curve,), of_curve in rows_of(rows, ["curve"]).items()), columns=3
+    )
 
 
-def panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
+def panel(layers: pl.DataFrame, title: str, setting: Setting) -> alt.LayerChart:
     """Layers' mean scores, in absolute value, against 1 / size, with the line on which all totals are their mean's."""
     shown = layers.select("layer", "inverse_size", mean_score=pl.col("mean_score").abs()).filter(
         pl.col("mean_score") > 0
@@ -75,4 +80,6 @@ def panel(layers: pl.DataFrame, title: str) -> alt.LayerChart:
     y = alt.Y("mean_score:Q", title="mean score", scale=alt.Scale(type="log"), axis=axis)
     dots = alt.Chart(inline(shown)).mark_point(filled=True, size=44).encode(x=x, y=y)
     slope = alt.Chart(inline(line)).mark_line(strokeDash=[5, 4], color="#888888")
-    return alt.LayerChart(layer=[slope.encode(x=x, y=y), dots], width=230, height=210, title=titled(title, layers))
+    return alt.LayerChart(
+        layer=[slope.encode(x=x, y=y), dots], width=230, height=210, title=titled(title, layers, setting)
+    )

@@ -14,6 +14,7 @@ from analysis.inline_data import inline
 from analysis.networks import MODEL
 from analysis.paper.setting import COLUMNS, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
+from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 
@@ -56,17 +57,17 @@ def points(found: Tables) -> list[Point]:
 
 def plot(found: Tables) -> alt.ConcatChart:
     """The best accuracy over epochs, as the published figure; a hollow mark has an empty layer."""
+    panels = (_panel(rows, rewind) for (rewind,), rows in rows_of(found["accuracy"], ["rewind"]).items())
+    return alt.concat(*panels, columns=2)
+
+
+def _panel(trials: pl.DataFrame, rewind: str) -> alt.LayerChart:
     best = pl.col("best_test_accuracy")
     cells = (
-        found["accuracy"]
-        .group_by(*METHOD, "compression_exponent")
+        trials.group_by("levels", "compression_exponent")
         .agg(best.mean().alias("mean"), is_whole=(pl.col("collapsed_layers") == 0).all())
-        .sort(*METHOD, "compression_exponent")
+        .sort("levels", "compression_exponent")
     )
-    return alt.concat(*(_panel(rows, rewind) for (rewind,), rows in rows_of(cells, ["rewind"]).items()), columns=2)
-
-
-def _panel(cells: pl.DataFrame, rewind: str) -> alt.LayerChart:
     base = alt.Chart(inline(cells)).encode(
         x=alt.X("compression_exponent:Q", title="compression exponent", axis=alt.Axis(grid=False)),
         y=alt.Y("mean:Q", title="best test accuracy", axis=alt.Axis(format="%")),
@@ -74,5 +75,5 @@ def _panel(cells: pl.DataFrame, rewind: str) -> alt.LayerChart:
     )
     filled = base.transform_filter("datum.is_whole").mark_point(filled=True, size=60, opacity=1)
     hollow = base.transform_filter("!datum.is_whole").mark_point(filled=False, size=60, opacity=1)
-    title = TITLES.get(rewind, rewind)
+    title = titled(TITLES.get(rewind, rewind), trials, SETTING)
     return alt.LayerChart(layer=[base.mark_line(), filled, hollow], width=320, height=240, title=title)

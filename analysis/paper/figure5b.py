@@ -55,7 +55,7 @@ def plot(found: Tables) -> alt.ConcatChart:
     """The seed with the lowest number."""
     rows = found["layers"].filter(pl.col("seed") == pl.col("seed").min())
     panels = [
-        figure4.panel(of_stage, f"after {epochs} epochs")
+        figure4.panel(of_stage, f"after {epochs} epochs", SETTING)
         for (epochs,), of_stage in rows_of(rows, ["pre_epochs"]).items()
     ]
     return alt.concat(*panels, columns=3)

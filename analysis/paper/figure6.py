@@ -16,11 +16,13 @@ from analysis.paper.figure1 import WRONG_SIGN
 from analysis.paper.publication import published
 from analysis.paper.setting import COLUMNS, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
+from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 
 CELL = ["dataset", "model", "pruner", "compression_exponent"]
-EPOCHS = 160
+EPOCHS = {"cifar10": 160, "cifar100": 160, "tiny-imagenet": 100}
+"""By data set of the paper."""
 NOT_WIDE = "the published network of that name is a ResNet-18"
 HALF_A_DIGIT = 0.005
 """Of a published percentage with two digits after the point."""
@@ -62,7 +64,13 @@ def _cause(dataset: str, model: str, pruner: str, rows: pl.DataFrame | None) -> 
         return NOT_WIDE
     if rows is None:
         return ""
-    return Setting(datasets=((dataset, "{}"),), model=model, epochs=EPOCHS).cause(rows)
+    if dataset not in EPOCHS:
+        return f"data set {dataset} is none of the paper's: {', '.join(EPOCHS)}"
+    return _setting(dataset, model).cause(rows)
+
+
+def _setting(dataset: str, model: str) -> Setting:
+    return Setting(datasets=((dataset, "{}"),), model=model, epochs=EPOCHS.get(dataset))
 
 
 def plot(found: Tables) -> alt.ConcatChart:
@@ -89,9 +97,10 @@ def _panel(rows: pl.DataFrame, dataset: str, model: str, palette: Palette) -> al
         .agg(mean=top1.mean())
         .sort("pruner", "compression_exponent")
     )
+    opaque = alt.Legend(symbolOpacity=1)  # not the band's
     encoding: dict[str, Any] = {
         "x": alt.X("compression_exponent:Q", title="compression exponent", axis=alt.Axis(grid=False)),
-        "color": alt.Color("pruner:N", scale=palette.colour_scale(), title=None),
+        "color": alt.Color("pruner:N", scale=palette.colour_scale(), title=None, legend=opaque),
     }
     y = alt.Y("mean:Q", title="top-1 accuracy, last epoch (%)", scale=alt.Scale(domain=[0, 100]))
     base = alt.Chart(inline(ours)).encode(**encoding)
@@ -102,4 +111,4 @@ def _panel(rows: pl.DataFrame, dataset: str, model: str, palette: Palette) -> al
         base.mark_point(filled=True, size=28, opacity=1).encode(y=y),
         dashed.encode(**encoding, y=y),
     ]
-    return alt.LayerChart(layer=layers, width=260, height=210, title=f"{model} on {dataset}")
+    return alt.LayerChart(layer=layers, width=260, height=210, title=titled(model, rows, _setting(dataset, model)))

@@ -14,6 +14,7 @@ from analysis.inline_data import inline
 from analysis.paper.publication import published
 from analysis.paper.setting import COLUMNS, IMAGENET
 from analysis.paper.tables import Tables, exponent, rows_of
+from analysis.paper.titles import titled
 from analysis.paper.verdict import Point, Rule
 from analysis.scan import Trials
 from analysis.trial_key import TRIAL
@@ -62,16 +63,13 @@ def points(found: Tables) -> list[Point]:
 
 def plot(found: Tables) -> alt.ConcatChart:
     """Linear beside exponential; the mean over seeds with its range, published numbers as diamonds."""
-    shown = (
-        found["ratios"]
-        .group_by(KEYS)
-        .agg(mean=pl.col("largest_cut").mean(), low=pl.col("largest_cut").min(), high=pl.col("largest_cut").max())
-        .sort(KEYS)
-    )
-    return alt.concat(*(_panel(shown.filter(pl.col("schedule") == name), name) for name in SCHEDULES), columns=2)
+    ratios = found["ratios"]
+    return alt.concat(*(_panel(ratios.filter(pl.col("schedule") == name), name) for name in SCHEDULES), columns=2)
 
 
-def _panel(shown: pl.DataFrame, schedule: str) -> alt.LayerChart:
+def _panel(ratios: pl.DataFrame, schedule: str) -> alt.LayerChart:
+    cut = pl.col("largest_cut")
+    shown = ratios.group_by(KEYS).agg(mean=cut.mean(), low=cut.min(), high=cut.max()).sort(KEYS)
     theirs = published("figure7.csv").filter(pl.col("schedule") == schedule)
     y = alt.Y("mean:Q", title="largest cut / R", scale=alt.Scale(type="log"), axis=alt.Axis(format=".2~r", grid=False))
     colour = alt.Color("compression_exponent:O", title="compression exponent", scale=alt.Scale(scheme="viridis"))
@@ -91,4 +89,5 @@ def _panel(shown: pl.DataFrame, schedule: str) -> alt.LayerChart:
         base.mark_point(size=34, filled=True, opacity=1).encode(y=y),
         diamonds,
     ]
-    return alt.LayerChart(layer=layers, width=320, height=280, title=f"{schedule} schedule")
+    title = titled(f"{schedule} schedule", ratios, IMAGENET)
+    return alt.LayerChart(layer=layers, width=320, height=280, title=title)

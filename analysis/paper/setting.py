@@ -15,7 +15,8 @@ IMAGENET_SHAPE = ("blank", '{"num_classes":1000,"shape":[3,224,224]}')
 CIFAR100_SHAPE = ("blank", '{"num_classes":100,"shape":[3,32,32]}')
 """Data sets without images: the same to a pruner that looks at none."""
 LOOKS_AT_NOTHING = ("random", "magnitude", "synflow")
-"""Pruners of the paper that look at no image."""
+LOOKS_AT_IMAGES = ("snip", "grasp")
+"""Pruners of the paper that look at no image, and those that do."""
 
 
 @dataclass(frozen=True, kw_only=True)

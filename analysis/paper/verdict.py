@@ -115,8 +115,9 @@ def predicted_distance(ours: Sequence[float], num_theirs: int) -> float:
 
 
 def agreement(points: Iterable[Point], *, scale: str = "full") -> pl.DataFrame:
-    """Points as rows of `SCHEMA`, in order."""
-    return pl.DataFrame([_row(point, scale) for point in points], schema=SCHEMA)
+    """Points as rows of `SCHEMA`, in order: first those that have a result of ours."""
+    ours_first = sorted(points, key=lambda point: not point.ours)
+    return pl.DataFrame([_row(point, scale) for point in ours_first], schema=SCHEMA)
 
 
 def _row(point: Point, scale: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,22 +15,23 @@ from orchestrator.commands.arguments import (
     DataRoot,
     Device,
     GpusPerTrial,
-    ResultsDir,
     RetryFailed,
     Slots,
 )
 from orchestrator.commands.consoles import out
 from orchestrator.commands.running import run_until_done
-from orchestrator.commands.stores import data_root_of, store_of
+from orchestrator.commands.stores import data_root_of, naming_damaged_files, store_of
 from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from orchestrator.run import RunOptions
+    from orchestrator.store.layout import Store
     from orchestrator.sweepfile import SweepFile
 
 MOST_ROWS = 60
-"""Of an agreement table that are printed; the file has all of them."""
+"""Of an agreement table that are printed; the files have all of them."""
 
 
 def reproduce(
@@ -39,7 +41,10 @@ def reproduce(
         str,
         typer.Option(help="full (as published), gpu-hour, cpu-hours, cpu-subset or cpu-minutes: docs/reproduction.md."),
     ] = "cpu-minutes",
-    results: ResultsDir = None,
+    results: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where results go. Default: results/paper-FIGURE-SCALE (full: paper-FIGURE)."),
+    ] = None,
     slots: Slots = CORES,
     address: Address = "local",
     device: Device = "auto",
@@ -49,11 +54,8 @@ def reproduce(
     changed: Changed = False,
 ) -> None:
     """Run a figure of the SynFlow paper, draw it, and say point by point whether it agrees."""
-    from analysis.paper.figures import write_figure
-    from orchestrator.choice import MISSING, MISSING_AND_FAILED
     from orchestrator.exit_codes import Exit
     from orchestrator.paper import default_results, parts, refuse_other_sweeps, scaled_sweep, scales
-    from orchestrator.run import RunOptions
 
     names = parts(figure)
     number = names[0].removeprefix("figure")
@@ -64,35 +66,66 @@ def reproduce(
     location = results or default_results(number, scale)
     store = store_of(location, "")
     refuse_other_sweeps(store, files)
+
+    from orchestrator.choice import MISSING, MISSING_AND_FAILED
+    from orchestrator.run import RunOptions  # heavy: only once what was typed is known to be right
+
+    options = RunOptions(
+        address=address,
+        slots=slots,
+        device=device,
+        gpus_per_trial=gpus_per_trial,
+        choice=MISSING_AND_FAILED if retry_failed else MISSING,
+        allow_changes=changed,
+    )
+    runs = _with_their_data(
+        [(file, replace(options, data_root=data_root_of(data_root, file))) for file in files], store
+    )
+    if not runs:
+        raise BadInput(f"figure {number}: none of its data sets can be had; --scale cpu-minutes needs none")
     outcomes = []
-    for file in files:
-        root = data_root_of(data_root, file)
-        if absent := _absent_data(file, root):
-            out.print(f"{file.sweep.name} is left out: {absent}", markup=False, highlight=False, soft_wrap=True)
-            continue
-        options = RunOptions(
-            address=address,
-            slots=slots,
-            device=device,
-            gpus_per_trial=gpus_per_trial,
-            data_root=root,
-            choice=MISSING_AND_FAILED if retry_failed else MISSING,
-            allow_changes=changed,
-        )
-        outcome, left = run_until_done(file, store, options)
+    for file, how in runs:
+        outcome, left = run_until_done(file, store, how)
         outcomes.append(outcome)
         counts = f"{left.num_completed:,} of {left.num_trials:,} trials completed, {left.num_failed:,} failed"
-        out.print(f"{file.sweep.name}: {counts}", markup=False, highlight=False, soft_wrap=True)
+        _say(f"{file.sweep.name}: {counts}")
         if outcome not in (Exit.DONE, Exit.SOME_FAILED):
-            out.print(f"Interrupted. Next: {_typed(context)}", markup=False, highlight=False, soft_wrap=True)
+            _say(f"Interrupted. Next: {_typed(context)}")
             raise typer.Exit(int(outcome))
-    if not outcomes:
-        raise BadInput(f"figure {number}: none of its data sets is there; --scale cpu-minutes needs none")
+
+    from analysis.paper.figures import write_figure
+
     judged, paths = write_figure(number, location, scale=scale)
     _show(judged)
     for path in paths:
-        out.print(path, markup=False, highlight=False, soft_wrap=True)
+        _say(path)
     raise typer.Exit(int(max(outcomes)))
+
+
+def _with_their_data(runs: list[tuple[SweepFile, RunOptions]], store: Store) -> list[tuple[SweepFile, RunOptions]]:
+    """The sweeps whose data sets are there or were just fetched; of each other is said why it is left out.
+
+    What has nothing left to run needs no data. On a running Ray the data sets are the nodes' affair.
+    """
+    from orchestrator.plan import make_plan
+    from orchestrator.run import prepare_data
+
+    found = []
+    for file, options in runs:
+        with naming_damaged_files(store):
+            planned = make_plan(file, store, choice=options.choice)
+        try:
+            if planned.to_run:
+                prepare_data(planned, options)
+        except BadInput as error:
+            _say(f"{file.sweep.name} is left out: {error}")
+        else:
+            found.append((file, options))
+    return found
+
+
+def _say(sentence: str) -> None:
+    out.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _typed(context: typer.Context) -> str:
@@ -106,31 +139,25 @@ def _typed(context: typer.Context) -> str:
     return shlex.join(words)
 
 
-def _absent_data(file: SweepFile, root: str | None) -> str:
-    """Which data set of a sweep is neither there nor can be fetched; "" where all can be had."""
-    from training.datasets.root import HOW_TO_NAME_A_ROOT, data_root
-    from training.datasets.table import DATASETS
-
-    for name in (name for spec in file.sweep.dataset for name in spec.name):
-        entry = DATASETS.get(name)
-        if entry and not entry.is_fetched and any(not (data_root(root) / one).exists() for one in entry.files):
-            return f"data set {name} is not in {data_root(root)}; name its folder by {HOW_TO_NAME_A_ROOT}"
-    return ""
-
-
 def _show(judged: pl.DataFrame) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from analysis.paper.words import HEADINGS, NUMBERS, in_words
+    from analysis.paper.words import HEADINGS, NUMBERS, listed, with_notes
 
+    rows, unanswered = listed(judged)
     grid = Table(box=None, header_style="dim")
     for name in HEADINGS:
         grid.add_column(name, justify="right" if name in NUMBERS else "left")
-    for row in in_words(judged.head(MOST_ROWS)):
+    shown, notes = with_notes(rows.head(MOST_ROWS))
+    for row in shown:
         grid.add_row(*map(Text, row))
     out.print(grid)
-    counts = judged["verdict"].value_counts().sort("verdict")
-    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.iter_rows())
-    more = f"; the first {MOST_ROWS} are shown" if judged.height > MOST_ROWS else ""
-    out.print(f"{judged.height} points: {said}{more}", highlight=False)
+    for note in notes:
+        _say(note)
+    counts = rows["verdict"].value_counts().sort("verdict")
+    said = ", ".join(f"{count} {verdict}" for verdict, count in counts.iter_rows()) or "nothing to judge"
+    more = f"; the first {MOST_ROWS} are shown" if rows.height > MOST_ROWS else ""
+    out.print(f"{rows.height} points: {said}{more}", highlight=False)
+    if unanswered:
+        _say(unanswered)

@@ -128,6 +128,8 @@ def test_unknown_figures_and_scales_are_answered_with_the_nearest() -> None:
     assert parts("Figure 5A") == parts("5a") == ["figure5a"]
     with pytest.raises(BadInput, match="figure 8: expected one of"):
         parts("8")
+    with pytest.raises(BadInput, match="figure 5: expected 5a or 5b, which"):
+        parts("5")
     with pytest.raises(BadInput, match=r"--scale cpu-minute: did you mean 'cpu-minutes'\?"):
         scaled_sweep("figure1", "cpu-minute")
 

@@ -132,7 +132,8 @@ def test_figure_2_empties_the_smallest_layer_first_at_random_and_widest_ones_by_
     sizes = layers["num_weights"]
     dead = {curve: set(rows.filter(kept=0)["num_weights"]) for (curve,), rows in first.group_by("curve")}
     assert dead == {"random": {sizes.min()}, "magnitude": {sizes.max()}}
-    assert by_point(judged)["synflow, every compression"] == "agrees"
+    said = ("random, first collapse", "magnitude, first collapse", "synflow, every compression")
+    assert [by_point(judged)[name] for name in said] == ["agrees"] * 3
 
 
 def test_figure_3_has_the_units_of_synflow_on_the_diagonal(tmp_path: Path) -> None:
@@ -178,6 +179,9 @@ def test_figure_6_has_ours_and_all_published_cells(tmp_path: Path) -> None:
     assert set(by_point(judged)) == cells
     assert judged.filter(pl.col("theirs").is_not_null()).height == 4 * 5 * 13
     assert set(judged["verdict"]) == {"not comparable"}
+    causes = by_point(judged, "cause")
+    none_of_theirs = "data set digits is none of the paper's: cifar10, cifar100, tiny-imagenet"
+    assert causes["resnet18 on digits, magnitude, compression exponent 0"] == none_of_theirs
 
 
 def test_figure_7_cuts_less_in_more_rounds_and_by_the_exponential_schedule(tmp_path: Path) -> None:

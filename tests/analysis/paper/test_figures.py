@@ -1,5 +1,7 @@
 """Each figure's numbers and drawing, from stores of literal rows."""
 
+import re
+
 import polars as pl
 import pytest
 import vl_convert
@@ -20,6 +22,10 @@ NOT_TRAINED = {"final_test_accuracy": None, "final_test_loss": None, "best_test_
 
 def verdicts(module, found):
     return {point.point: point.judged() for point in module.points(found)}
+
+
+def of_ours(module, found):
+    return {point.point: point.judged() for point in module.points(found) if point.ours}
 
 
 def drawn(module, found):
@@ -56,7 +62,10 @@ def test_figure_1_compares_critical_exponents_by_pruner(builder):
         "random": ("agrees", ""),  # 2.75 to 4.0 over twelve seeds
         "synflow": ("not comparable", "data set digits, published cifar100"),
     }
-    drawn(figure1, found)
+    svg = drawn(figure1, found)
+    assert ">digits<" in svg  # one of them is of other images
+    # a value of the legend is a number of networks that some dot has
+    assert re.findall(r">([^<>\n]+)</text>", svg.partition(">networks<")[0])[-2:] == ["1", "3"]
 
 
 def test_figure_1_says_whether_the_layers_die_first_that_did_in_the_published_run(builder):
@@ -131,6 +140,7 @@ def test_figure_1_says_what_is_missing_and_draws_accuracy_where_there_is_any(bui
         builder.both(f"m{exponent}", point=point, best_test_accuracy=best, collapsed_layers=0)
     found = figure1.tables(scan(builder.write()))
     assert found["accuracy"]["best_test_accuracy"].to_list() == [0.7, 0.6]
+    assert "epochs" not in drawn(figure1, found)  # as published
     assert verdicts(figure1, found)["synflow"] == ("not comparable", "no result here yet")
     assert "best test accuracy" in drawn(figure1, found)
 
@@ -147,14 +157,37 @@ def test_figure_2_holds_synflow_to_its_proof_below_maximal_compression(builder):
     few = {"features.0": (100, 1), "features.3": (1000, 0), "classifier": (200, 1)}
     builder.both("t", point=IMAGENET | {"pruner": "synflow", "density": 0.0015, "epochs": 0}, layers=few)
     found = figure2.tables(scan(builder.write()))
-    assert verdicts(figure2, found) == {
+    assert of_ours(figure2, found) == {
         "magnitude, every compression": ("not comparable", "no number was published"),
+        "magnitude, first collapse": ("agrees", ""),
         "synflow, every compression": ("agrees", ""),
     }
     magnitude = found["layers"].filter(pl.col("pruner") == "magnitude")
     assert magnitude["layer_density"].to_list() == [0.1, 0.0, 0.25]
     assert found["first_empty"].select("curve", "layer").rows() == [("magnitude", "features.3")]
     drawn(figure2, found)
+
+
+def test_figure_2_says_whether_random_empties_the_smallest_layer_first_and_magnitude_a_widest(builder):
+    sizes = {"smallest": 100, "wide": 1000, "as wide": 1000, "classifier": 200}
+    deaths = {
+        ("random", 0): {"smallest"}, ("random", 1): {"smallest", "classifier"}, ("random", 2): {"wide"},
+        ("magnitude", 0): {"as wide"}, ("magnitude", 1): {"classifier"}, ("snip", 0): {"smallest"},
+    }  # fmt: skip
+    for (pruner, seed), dead in deaths.items():
+        for density, empty in ((0.5, set()), (0.25, dead), (0.1, set(sizes))):  # what dies later counts for nothing
+            layers = {name: (size, int(name not in empty)) for name, size in sizes.items()}
+            point = IMAGENET | {"pruner": pruner, "density": density, "seed": seed, "epochs": 0}
+            builder.both(f"{pruner}{seed}{density}", point=point, layers=layers, collapsed_layers=len(empty))
+    said = {point.point: point for point in figure2.points(figure2.tables(scan(builder.write())))}
+    random, magnitude = said["random, first collapse"], said["magnitude, first collapse"]
+    assert (random.measure, random.ours, random.judged()[0]) == (
+        "empties the smallest layer (1: yes)", (1.0, 1.0, 0.0), "agrees",
+    )  # fmt: skip
+    assert (magnitude.measure, magnitude.ours, magnitude.judged()[0]) == (
+        "empties one of the widest layers (1: yes)", (1.0, 0.0), "differs",
+    )  # fmt: skip
+    assert "snip, first collapse" not in said
 
 
 @pytest.mark.parametrize("module", [figure2, figure3, figure4])
@@ -170,7 +203,7 @@ def test_pruners_that_look_at_other_images_are_not_comparable_and_their_panels_s
         where = {"model": "vgg19", "density": 0.25, "epochs": 0, "pruner": pruner} | point
         builder.both(pruner, point=where, layers=full, scores=SCORES)
     found = module.tables(scan(builder.write()))
-    causes = {name.split(",")[0]: cause for name, (_, cause) in verdicts(module, found).items()}
+    causes = {name.split(",")[0]: cause for name, (_, cause) in of_ours(module, found).items()}
     assert causes == {
         "grasp": 'data set cifar100 {"size":224}, published imagenet',
         "magnitude": "no number was published",
@@ -194,10 +227,22 @@ def conserving(builder):
     return scan(builder.write())
 
 
+@pytest.mark.parametrize("module", [figure2, figure3, figure4])
+def test_a_pruner_that_was_left_out_has_a_row_that_says_so(module, builder):
+    found = module.tables(conserving(builder))  # magnitude and synflow alone
+    missing = {point.point: point.judged() for point in module.points(found) if not point.ours}
+    assert missing == {
+        "random": ("not comparable", "no result here yet"),
+        "snip": ("not comparable", "no result here yet: scored on images, published imagenet"),
+        "grasp": ("not comparable", "no result here yet: scored on images, published imagenet"),
+    }
+
+
 def test_figure_3_is_the_largest_difference_over_units(builder):
     found = figure3.tables(conserving(builder))
-    assert {point.point: point.ours for point in figure3.points(found)} == {"magnitude": (0.25,), "synflow": (2e-15,)}
-    assert verdicts(figure3, found) == {
+    ours = {point.point: point.ours for point in figure3.points(found) if point.ours}
+    assert ours == {"magnitude": (0.25,), "synflow": (2e-15,)}
+    assert of_ours(figure3, found) == {
         "magnitude": ("not comparable", "no number was published"),
         "synflow": ("agrees", ""),
     }
@@ -223,7 +268,7 @@ def test_figure_3_draws_all_units_of_a_small_layer_and_64_of_a_large_one(builder
 def test_figure_4_is_the_distance_of_layers_from_their_mean(builder):
     found = figure4.tables(conserving(builder))
     # 6, 7.5, 6: mean 6.5, of which 7.5 is 1 away
-    assert {point.point: point.ours[0] for point in figure4.points(found)} == {
+    assert {point.point: point.ours[0] for point in figure4.points(found) if point.ours} == {
         "magnitude": pytest.approx(1 / 6.5),
         "synflow": 0.0,
     }
@@ -245,7 +290,7 @@ def test_figure_5a_keeps_what_was_rewound_apart_from_what_was_published(builder)
         "1 levels, rewound": ((1.0,), figure5a.REWOUND),
         "5 levels, rewound": ((2.0,), figure5a.REWOUND),
     }
-    drawn(figure5a, found)
+    assert drawn(figure5a, found).count(">cifar10<") == 2
 
 
 def test_figure_5b_is_the_slope_of_squared_weights_over_inverse_sizes(builder):
@@ -325,6 +370,7 @@ def test_figure_7_at_another_size_is_not_comparable_and_one_round_is_any_schedul
     found = figure7.tables(scan(builder.write()))
     cause = 'data set blank {"num_classes":10,"shape":[3,32,32]}, published imagenet'
     assert verdicts(figure7, found)[LINEAR] == ("not comparable", cause)
+    assert "blank, num_classes 10, shape 3x32x32" in drawn(figure7, found)
     assert verdicts(figure7, found)[EXPONENTIAL] == ("not comparable", "no result here yet")
     once = found["ratios"].filter(pl.col("iterations") == 1)
     assert once.select("schedule", "largest_cut").rows() == [("exponential", 100.0), ("linear", 100.0)]
