@@ -25,7 +25,9 @@ STEP, LAST = 0.25, 6.0
 """Of the published grid of compression exponents: its step and its end."""
 MANY_SEEDS = 10
 """From here on the range of ours is taken for a pruner's spread."""
-WRONG_SIGN = "the published GraSP predates the fix of its sign"
+OTHER_GRASP = "the published GraSP had another sign, and by all signs no temperature"
+PUBLISHED_GRASP = ("invert", '{"temperature":1}')
+"""Its ablation and options: `figure1-grasp-sign`."""
 CIFAR100 = ("cifar100", "{}")
 ACCURACIES = ["best_test_accuracy", "final_test_accuracy"]
 TRAINED = Setting(datasets=(CIFAR100,), model="vgg16_bn", epochs=160)
@@ -43,7 +45,7 @@ def tables(store: Trials) -> Tables:
     """
     # a network that was also only pruned is one network: the epochs are the most of any
     curves = (
-        store.results.select(*MODEL, "curve", "pruner", "ablation", *COLUMNS)
+        store.results.select(*MODEL, "curve", "pruner", "pruner_options", "ablation", *COLUMNS)
         .group_by(pl.all().exclude("epochs"))
         .agg(pl.col("epochs").max())
     )
@@ -52,7 +54,7 @@ def tables(store: Trials) -> Tables:
         .join(curves, on=[*MODEL, "curve"])
         .filter(pl.col("num_absent") == 0)
         .select(
-            "curve", "pruner", "ablation", seed="seed_init",
+            "curve", "pruner", "pruner_options", "ablation", seed="seed_init",
             critical_exponent=pl.col("critical_low").log10().round(6),
             collapsed_exponent=pl.col("critical_high").log10().round(6),
             is_beyond_grid="is_right_censored", **{name: name for name in COLUMNS},
@@ -151,8 +153,8 @@ def _rule(pruner: str, num_seeds: int) -> Rule:
 
 
 def _cause(pruner: str, rows: pl.DataFrame) -> str:
-    if pruner == "grasp" and rows["ablation"][0] == "none":
-        return WRONG_SIGN
+    if pruner == "grasp" and (rows["ablation"][0], rows["pruner_options"][0]) != PUBLISHED_GRASP:
+        return OTHER_GRASP
     alike = (CIFAR100, CIFAR100_SHAPE) if pruner in LOOKS_AT_NOTHING else (CIFAR100,)
     return "; ".join(filter(None, [replace(PRUNED, datasets=alike).cause(rows), _coarseness(rows)]))
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from analysis.inline_data import inline
 from analysis.palette import Palette
-from analysis.paper.figure1 import WRONG_SIGN
+from analysis.paper.figure1 import OTHER_GRASP
 from analysis.paper.publication import published
 from analysis.paper.setting import COLUMNS, Setting
 from analysis.paper.tables import Tables, exponent, rows_of
@@ -59,7 +59,7 @@ def points(found: Tables) -> list[Point]:
 
 def _cause(dataset: str, model: str, pruner: str, rows: pl.DataFrame | None) -> str:
     if pruner == "grasp":
-        return WRONG_SIGN
+        return OTHER_GRASP
     if model == "wide_resnet18":
         return NOT_WIDE
     if rows is None:
