@@ -1,8 +1,8 @@
 """Memory that a training step frees stays with the process until the next step, which asks for as much again.
 
 glibc takes an allocation of 32 MiB and more from the system and gives it back when it is freed. A step on CPU frees and
-takes such tensors by the dozen, and each comes back as pages that have to be cleared one by one: 8 to 14 % of a step of
-VGG-16 or ResNet-18 in batches of 128 (`python -m benchmarks.freed_memory`).
+takes such tensors by the dozen, and each comes back as pages that have to be cleared one by one
+(`python -m benchmarks.freed_memory` says what that costs).
 """
 
 from __future__ import annotations
