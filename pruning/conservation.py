@@ -104,7 +104,7 @@ def unit_flows(scores: Scores, groups: UnitGroups) -> dict[str, Flow]:
     is not conserved at all.
     """
     into, out_of = group_scores(scores, groups)
-    is_comparable = groups.is_closed & ((into != 0) | (out_of != 0))
+    is_comparable = groups.is_closed & (torch.maximum(into.abs(), out_of.abs()) > 0)  # NaN is no score
     for name in groups.of_units.keys() - scores.keys():  # what passes an unscored weight is not counted
         is_comparable[groups.of_units[name]] = is_comparable[groups.of_slots[name]] = False
     found = {}

@@ -162,6 +162,8 @@ def test_what_enters_a_unit_and_leaves_by_none_is_lost_wholly_and_a_unit_without
     assert errors_of(scores, unit_groups(model, (2,))) == {"0.weight": 0.0, "2.weight": None}
     nothing = {name: torch.zeros_like(score) for name, score in scores.items()}
     assert errors_of(nothing, unit_groups(model, (2,))) == {"0.weight": None, "2.weight": None}
+    not_finite = {name: torch.full_like(score, torch.nan) for name, score in scores.items()}
+    assert errors_of(not_finite, unit_groups(model, (2,))) == {"0.weight": None, "2.weight": None}
     magnitudes = {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
     assert errors_of(magnitudes, unit_groups(model, (2,))) == {"0.weight": 1.0, "2.weight": None}
 
