@@ -118,14 +118,14 @@ def test_a_long_trial_goes_on_from_a_checkpoint_in_a_bucket(bucket: str, tmp_pat
     cohort = Cohort(location=store.location, run_id="r1", number=0, start=0, stop=len(trials))
     interrupted = runner(cohort)
     seen: list[int] = []
-    save = interrupted._context.snapshots.save
+    save = interrupted.context.snapshots.save
 
     def save_and_die(*arguments: object) -> None:
         save(*arguments)  # type: ignore[arg-type]
         seen.append(len(store.folders("checkpoints")))
         raise KeyboardInterrupt
 
-    interrupted._context.snapshots.save = save_and_die  # type: ignore[method-assign]
+    interrupted.context.snapshots.save = save_and_die  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         interrupted.step()
     assert seen == [1]
