@@ -33,7 +33,11 @@ BATCH = 64
 def steps(arguments: argparse.Namespace, peak: float) -> Iterator[Row]:
     """A training step by model, pruner and exponent."""
     options = argparse.Namespace(
-        device=arguments.device, batch=BATCH, rounds=10 if arguments.quick else 100, repeats=1 if arguments.quick else 2
+        device=arguments.device,
+        batch=BATCH,
+        rounds=10 if arguments.quick else 100,
+        repeats=1 if arguments.quick else 2,
+        trained=0,
     )
     models = ["resnet20"] if arguments.quick else ["vgg16_bn", "resnet18", "resnet20"]
     exponents = [0.0, 2.0] if arguments.quick else [0.0, 1.0, 2.0, 3.0, 4.0]

@@ -1,7 +1,7 @@
 """Time of a training step: compact against the masked dense reference loop, timed in turn in one run.
 
     python -m benchmarks.step [--json] [--quick] [--models vgg16_bn,resnet18,resnet20] [--pruners synflow,snip,random]
-                              [--exponents 0,1,2,3,4] [--repeats 5] [--batch 128] [--device cpu]
+                              [--exponents 0,1,2,3,4] [--repeats 5] [--batch 128] [--trained 0] [--device cpu]
 
 A step is forward, backward, optimizer (Nesterov SGD with weight decay) and setting removed weights to zero, on random
 32x32 images, float32, one thread. Each repeat times all ways one after the other; ratios are of medians. Seconds are
@@ -102,7 +102,7 @@ def measure(name: str, cells: list[tuple[str, float]], arguments: argparse.Names
     """
     torch.manual_seed(0)
     device = torch.device(arguments.device)
-    model = MODELS[name](input_shape=SHAPE, num_classes=NUM_CLASSES)
+    model = trained(MODELS[name](input_shape=SHAPE, num_classes=NUM_CLASSES), arguments.trained)
     distinct = {cell: cell if cell[1] else (cells[0][0], 0.0) for cell in cells}
     masks = {}
     for pruner in dict.fromkeys(pruner for pruner, _ in cells):
@@ -149,6 +149,14 @@ def measure(name: str, cells: list[tuple[str, float]], arguments: argparse.Names
     return rows
 
 
+def trained(model: nn.Module, num_steps: int) -> nn.Module:
+    """`model` after steps of dense training: units that nothing feeds then emit constants instead of zeros."""
+    optimizer = build_optimizer(model.parameters(), TRAINING)
+    for _ in range(num_steps):
+        reference_step(model, [], optimizer, torch.randn(64, *SHAPE), torch.randint(NUM_CLASSES, (64,)))
+    return model
+
+
 def dense_ways(model: nn.Module, masks: Masks, x: Tensor, y: Tensor) -> dict[Any, Callable[[], None]]:
     """Steps of the whole network: masked once after the step, as the reference engine does, and in the forward pass."""
     dense, masked = copy.deepcopy(model).train(), MaskedDense(copy.deepcopy(model).train(), masks)
@@ -189,6 +197,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=100, help="of SynFlow")
+    parser.add_argument("--trained", type=int, default=0, help="steps of dense training before the pruning")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
     if arguments.quick:

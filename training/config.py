@@ -15,7 +15,7 @@ from typing import Any
 
 from pruning.table import SMALLER_NETWORKS
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Bumped whenever the same configuration would give another result; trials of an older version run anew."""
 
 CHECKPOINT_SECONDS = 300.0

@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from pruning.dynamic.contract import is_dynamic
 from pruning.masks import Masks
 from training.build import build_criterion
+from training.compaction.carry import Carry, in_motion
 from training.compaction.compact import NotCompacted, compact
 from training.compaction.tail import Tail
 from training.config import TrainingConfig, TrialConfig
 from training.masking import Removed, removed_weights
 from training.optimizer import build_optimizer
+from training.state import State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +40,18 @@ class Trainee:
     """Why the reference engine trains although the compact one was asked for."""
     restore_into: Callable[[nn.Module], None] | None = None
     """Writes what training made of `model` into the full one; None where `model` is that."""
+    carry: Carry | None = None
+    """Between the states of `model` in training and those of the full one; None where `model` is that."""
     tail: Tail | None = None
     """Of a collapsed network, what is left to train: its logits are those of a constant, and only labels matter."""
+
+    def full_state(self, state: State) -> State:
+        """The full network's state in training, given `model`'s as it stands now."""
+        return self.carry.to_full(state) if self.carry else state
+
+    def own_state(self, state: State) -> State:
+        """`model`'s state in training where the full network's, which it was made of, is `state`."""
+        return self.carry.of_full(state) if self.carry else state
 
     def backward(self, images: Tensor, labels: Tensor, config: TrainingConfig) -> Tensor:
         """The mean loss of a batch, a scalar; the gradient of every parameter is left in it.
@@ -65,17 +77,24 @@ def masked_dense(model: nn.Module, masks: Masks, config: TrainingConfig, *, fall
 
 
 def trainee(
-    model: nn.Module, masks: Masks, input_shape: tuple[int, int, int], config: TrialConfig, engine: str
+    model: nn.Module,
+    masks: Masks,
+    input_shape: tuple[int, int, int],
+    config: TrialConfig,
+    engine: str,
+    goes_on_from: State | None = None,
 ) -> Trainee:
     """What is trained in place of `model` under `masks`.
 
-    `model` is left untouched by the compact engine: it holds the initial weights, not the trained ones.
+    `model` is left untouched by the compact engine: it holds the weights that training starts from, not the trained
+    ones. `goes_on_from` is a state of the full network whose optimizer is to be gone on with, if there is one.
     """
     if engine == "reference":
         return masked_dense(model, masks, config.training)
     if reason := needs_the_full_network(config):
         return masked_dense(model, masks, config.training, fallback=reason)
-    small = compact(model, masks, input_shape)
+    moving = in_motion(model, goes_on_from, config.training) if goes_on_from else None
+    small = compact(model, masks, input_shape, moving)
     if isinstance(small, NotCompacted):
         return masked_dense(model, masks, config.training, fallback=small.reason)
     return Trainee(
@@ -84,14 +103,13 @@ def trainee(
         optimizer=small.optimizer(config.training),
         engine="compact",
         restore_into=small.restore_into,
+        carry=Carry(small, model, config.training),
         tail=None if small.depends_on_images else Tail(small.model),
     )
 
 
 def needs_the_full_network(config: TrialConfig) -> str:
     """Why a trial cannot be trained on the small network; "" where it can."""
-    if config.levels.pre_epochs:
-        return "pruned after training"
     if not config.pruner.is_dense and is_dynamic(build_criterion(config.pruner)):
         return "masks change during training"
     if config.pruner.prunable != "weights":

@@ -7,12 +7,12 @@ again by whoever runs the trial next.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
 
 from pruning.dynamic.contract import is_dynamic
 from pruning.masks import Masks, all_kept
@@ -24,13 +24,14 @@ from training.context import CohortContext, build_network
 from training.datasets.contract import Dataset
 from training.engines import trainee
 from training.levels import Stretch, round_schedule, stretches
-from training.loop import State, Training, steps_per_epoch
+from training.loop import Training, steps_per_epoch
 from training.masking import removed_weights, zero_removed
 from training.moving_masks import MovingMasks
 from training.pruned import Pruning
 from training.pruning_step import described, prune_model
 from training.record import EpochRecord, LayerRecord, PhaseTimer
 from training.snapshots import Snapshot
+from training.state import State, load_network_state, network_state
 
 IGNORED_DURING_TRAINING = {
     *("iterations", "schedule", "scope", "ablation", "prunable"),
@@ -52,7 +53,11 @@ class Journey:
         self._number = 0
         self._training: Training | None = None
         self._start: State | int = 0
-        """Where the current stretch starts: a state, or a step of the recipe for the network as it is."""
+        """Where the current stretch starts: a state of the full network, or a step of the recipe for it as it is."""
+        self._midway: State | None = None
+        """Where the current stretch was left, if it was."""
+        self._is_at_end = False
+        """Whether another trial has trained the current stretch."""
         self._rewind: State | None = None
         self._moving = _moving_masks(config, self._course[-1].stop_step)
         self.model = model
@@ -80,8 +85,19 @@ class Journey:
             self.engine = self._context.execution.engine
             zero_removed(removed_weights(self.model, self.masks))
             return  # pruned and nothing more
+        goes_on_from = None if isinstance(self._start, int) else self._start
+        if goes_on_from is not None:
+            load_network_state(self.model, goes_on_from[0])
+        if self._is_at_end:
+            self._is_at_end = False
+            return
         chosen = trainee(
-            self.model, self.masks, self._dataset.input_shape, self._config, self._context.execution.engine
+            self.model,
+            self.masks,
+            self._dataset.input_shape,
+            self._config,
+            self._context.execution.engine,
+            goes_on_from,
         )
         self.engine, self.fallback = chosen.engine, chosen.fallback
         self._restore = chosen.restore_into
@@ -93,10 +109,13 @@ class Journey:
             level=stretch.level,
             moving=self._moving if stretch.level else None,
         )
-        if isinstance(self._start, int):
+        if self._midway is not None:
+            training.load(self._midway)
+            self._midway = None
+        elif isinstance(self._start, int):
             training.turn_clock(self._start)
         else:
-            training.load(self._start)
+            training.load_full(self._start)
         self._remember_rewind_point()
         for record in training.run(stretch.stop_step, self._after_step):
             self.epochs.append(record)
@@ -110,11 +129,11 @@ class Journey:
             )
             self.layers, self.is_connected = left.layers, left.is_connected
         if self._config.levels.pre_epochs:
-            self._start = training.state()
+            self._start = training.full_state()
             self._context.snapshots.share(
                 history(self._config, self._course, self._number),
                 self._config,
-                self._snapshot(),
+                replace(self._snapshot(), training=self._start, is_at_end=True, start=None),
                 keep=stretch.level == 0,
             )
 
@@ -142,7 +161,9 @@ class Journey:
         elif rewind == "weights":
             assert self._rewind is not None, "the rewind point lies before the first pruning"
             self._start = self._rewind
-        elif rewind == "lr" or self._config.levels.pre_epochs == 0:
+        elif rewind == "lr":
+            self._start = _starting_anew(network_state(self.model), self._course[self._number + 1].start_step)
+        elif self._config.levels.pre_epochs == 0:
             self._start = self._course[self._number + 1].start_step
 
     def _pruning(self, density: Decimal) -> Pruning:
@@ -163,7 +184,7 @@ class Journey:
         levels, training = self._config.levels, self._training
         if training is None or levels.rewind != "weights" or self._number or training.step != levels.rewind_step:
             return
-        tensors, facts = training.state()
+        tensors, facts = training.full_state()
         self._rewind = (tensors, {**facts, "loss_sum": 0.0, "num_seen": 0})
 
     def _save(self) -> None:
@@ -175,6 +196,9 @@ class Journey:
             stretch=self._number,
             masks=self._moving.masks if self._moving else self.masks,
             training=self._training.state(),
+            engine=self.engine,
+            fallback=self.fallback,
+            start=None if isinstance(self._start, int) else self._start,
             rewind=self._rewind,
             epochs=list(self.epochs),
             rounds=list(self._moving.rounds if self._moving else self.rounds),
@@ -197,12 +221,19 @@ class Journey:
             found = next((one for one in prefixes if one is not None), None)
         if found is None:
             return
-        self._number, self._start, self._rewind = found.stretch, found.training, found.rewind
+        self._number, self._rewind = found.stretch, found.rewind
+        self._is_at_end = found.is_at_end
+        if found.is_at_end:
+            self._start = found.training
+        else:
+            self._start = 0 if found.start is None else found.start
+            self._midway = found.training
+        self.engine, self.fallback = found.engine, found.fallback
         self.masks, self.epochs, self.rounds = dict(found.masks), list(found.epochs), list(found.rounds)
         self.layers, self.is_connected = list(found.layers), found.is_connected
         if self._moving is not None:
             self._moving.rounds, self._moving.masks = list(found.rounds), self.masks
-        if self._number and self._config.levels.pre_epochs == 0 and self._config.pruner.ablation == "reinitialise":
+        if self._number == len(self._course) - 1 and self._config.pruner.ablation == "reinitialise":
             self.model = build_network(self._config, self._context, purpose="reinitialise")
 
 
@@ -221,6 +252,11 @@ def history(config: TrialConfig, course: list[Stretch], number: int) -> str:
         parts.append(f"prune to {stretch.density} {applied.fragment} {config.seeds.prune} {levels.rewind}")
     parts.append(f"train {course[number].start_step} to {course[number].stop_step}")
     return "\n".join(parts)
+
+
+def _starting_anew(network: Mapping[str, Tensor], step: int) -> State:
+    """A state with a fresh optimizer at a step of the recipe."""
+    return network, {"step": step, "loss_sum": 0.0, "num_seen": 0}
 
 
 def _moving_masks(config: TrialConfig, num_steps: int) -> MovingMasks | None:

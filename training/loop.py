@@ -6,7 +6,7 @@ With the reference engine, dense tensors masked once after every step, it is the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from training.optimizer import learning_rate
 from training.record import EpochRecord
 from training.seeds import derive_seed, generator, global_seed
 from training.state import (
+    State,
     load_network_state,
     load_noise_state,
     load_optimizer_state,
@@ -31,9 +32,6 @@ from training.state import (
     noise_state,
     optimizer_state,
 )
-
-State = tuple[Mapping[str, Tensor], Mapping[str, Any]]
-"""What a checkpoint holds: tensors by name, and facts that JSON can hold."""
 
 
 class Training:
@@ -115,6 +113,14 @@ class Training:
         self._loss_sum.fill_(facts["loss_sum"])
         self._num_seen = facts["num_seen"]
         self._noise = state if "noise" in facts else None
+
+    def full_state(self) -> State:
+        """`state()` of the full network: what networks with other masks can go on from."""
+        return self._trainee.full_state(self.state())
+
+    def load_full(self, state: State) -> None:
+        """Go on from `state`, which `full_state()` gave for a network with these masks or fewer removed."""
+        self.load(self._trainee.own_state(state))
 
     def turn_clock(self, step: int) -> None:
         """Go on from `step` of the recipe with the network as it is."""

@@ -25,8 +25,9 @@ from training.checkpoint import Checkpoint, Shelf, load_checkpoint, save_checkpo
 from training.config import NUMERICS_VERSION, WHOSE, TrialConfig, options_text
 from training.device import ExecutionClass
 from training.record import EpochRecord, LayerRecord
+from training.state import State
 
-TRAINING, REWIND, MASK = "training/", "rewind/", "mask/"
+TRAINING, START, REWIND, MASK = "training/", "start/", "rewind/", "mask/"
 PREFIX_BYTES = 2 * 2**30
 """Prefixes kept in memory, beside those on the shelf."""
 
@@ -60,10 +61,17 @@ class Snapshot:
     stretch: int
     """The stretch (`training.levels`) that it is in; its training may be at an end."""
     masks: Masks
-    training: tuple[Mapping[str, Tensor], Mapping[str, Any]]
-    """The state of the training (`training.loop.Training.state`)."""
-    rewind: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None = None
-    """The state to rewind to, once it was passed."""
+    training: State
+    """The state of the training: of what is trained (`training.loop.Training.state`) while the stretch lasts, of the
+    full network (`full_state`) at its end."""
+    is_at_end: bool = False
+    engine: str
+    fallback: str
+    """What trains, as in the trial's record."""
+    start: State | None = None
+    """The full network's state that the stretch started from; None where that is the network as initialised."""
+    rewind: State | None = None
+    """The full network's state to rewind to, once it was passed."""
     epochs: list[EpochRecord] = field(default_factory=list)
     seconds: Mapping[str, float] = field(default_factory=dict)
     """What earlier attempts at the trial have spent on each phase."""
@@ -75,13 +83,20 @@ class Snapshot:
         """As one file can hold it."""
         tensors = {f"{TRAINING}{name}": tensor for name, tensor in self.training[0].items()}
         tensors |= {f"{MASK}{name}": mask for name, mask in self.masks.items()}
-        if self.rewind is not None:
-            tensors |= {f"{REWIND}{name}": tensor for name, tensor in self.rewind[0].items()}
+        starts_at_rewind = self.start is not None and self.start is self.rewind  # one copy of it is enough
+        for prefix, state in ((START, None if starts_at_rewind else self.start), (REWIND, self.rewind)):
+            if state is not None:
+                tensors |= {f"{prefix}{name}": tensor for name, tensor in state[0].items()}
         return Checkpoint(
             tensors=tensors,
             facts={
                 "stretch": self.stretch,
                 "training": self.training[1],
+                "is_at_end": self.is_at_end,
+                "engine": self.engine,
+                "fallback": self.fallback,
+                "start": None if self.start is None or starts_at_rewind else self.start[1],
+                "starts_at_rewind": starts_at_rewind,
                 "rewind": None if self.rewind is None else self.rewind[1],
                 "epochs": [asdict(one) for one in self.epochs],
                 "seconds": dict(self.seconds),
@@ -96,12 +111,19 @@ class Snapshot:
     def of(cls, checkpoint: Checkpoint) -> Snapshot:
         """What `to_checkpoint` wrote."""
         facts = checkpoint.facts
-        rewind = facts["rewind"]
+        start, rewind = (
+            None if facts[name] is None else (_below(checkpoint.tensors, prefix), facts[name])
+            for name, prefix in (("start", START), ("rewind", REWIND))
+        )
         return cls(
             stretch=facts["stretch"],
             masks={name: checkpoint.tensors[f"{MASK}{name}"] for name in facts["masks"]},
             training=(_below(checkpoint.tensors, TRAINING), facts["training"]),
-            rewind=None if rewind is None else (_below(checkpoint.tensors, REWIND), rewind),
+            is_at_end=facts["is_at_end"],
+            engine=facts["engine"],
+            fallback=facts["fallback"],
+            start=rewind if facts["starts_at_rewind"] else start,
+            rewind=rewind,
             epochs=[EpochRecord(**one) for one in facts["epochs"]],
             seconds=facts["seconds"],
             rounds=[_round(one) for one in facts["rounds"]],
@@ -112,7 +134,7 @@ class Snapshot:
     @property
     def num_bytes(self) -> int:
         """Memory of its tensors."""
-        parts = [self.masks, self.training[0], self.rewind[0] if self.rewind else {}]
+        parts = [self.masks, *(state[0] for state in (self.training, self.start, self.rewind) if state)]
         return sum(tensor.numel() * tensor.element_size() for part in parts for tensor in part.values())
 
 

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 MODEL, OPTIMIZER, NOISE = "model/", "optimizer/", "noise/"
 
+State = tuple[Mapping[str, Tensor], Mapping[str, Any]]
+"""Tensors by name, and facts that JSON can hold."""
+
 Noise = tuple[dict[str, Tensor], dict[str, Any]]
 """Where the global generators stand: tensors and facts."""
 

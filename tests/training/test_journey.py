@@ -31,6 +31,7 @@ from training.engines import masked_dense
 from training.loop import Training
 from training.record import TrialRecord
 from training.snapshots import Snapshots
+from training.state import State
 from training.trial import run_trial
 
 STEPS_PER_EPOCH = 9  # 1,097 digits in batches of 128
@@ -82,8 +83,8 @@ def measured(record: TrialRecord) -> TrialRecord:
     return replace(record, seconds={})
 
 
-def context(shelf: Store | None = None, *, seconds: float = math.inf) -> CohortContext:
-    return CohortContext("cpu", save_masks=True, shelf=shelf, checkpoint_seconds=seconds)
+def context(shelf: Store | None = None, *, seconds: float = math.inf, engine: str = "compact") -> CohortContext:
+    return CohortContext("cpu", engine=engine, save_masks=True, shelf=shelf, checkpoint_seconds=seconds)
 
 
 @pytest.fixture
@@ -265,12 +266,12 @@ def test_rewinding_restores_weights_statistics_and_optimizer(monkeypatch: pytest
     states = []
     load = Training.load
 
-    def remembering(self: Training, state: loop.State) -> None:
+    def remembering(self: Training, state: State) -> None:
         load(self, state)
         states.append({name: tensor.clone() for name, tensor in self.state()[0].items()})
 
     monkeypatch.setattr(Training, "load", remembering)
-    record = run_trial(IMP, context())
+    record = run_trial(IMP, context(engine="reference"))
     plain = context()
     model = build_network(IMP, plain)
     dense = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in prunable_weights(model).items()}

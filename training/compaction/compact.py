@@ -10,6 +10,7 @@ removed weights to zero after each step, as the reference loop does. Why it is e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -203,8 +204,13 @@ def _norms(graph: Graph, kept: Kept) -> dict[str, _Norm]:
     return found
 
 
-def compact(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Compacted | NotCompacted:
+def compact(
+    model: nn.Module, masks: Masks, input_shape: tuple[int, ...], in_motion: Mapping[str, Tensor] | None = None
+) -> Compacted | NotCompacted:
     """The small network of `model` under `masks`, for images of `input_shape` (channels, height, width).
+
+    Of parameters that an optimizer in mid-training will go on with, `in_motion` says by name which entries it may move
+    although their gradient is zero; without it the optimizer starts fresh and moves none.
 
     `model` is left untouched. NotCompacted, with the reason, where a construct is not understood, and where one that
     seemed to be makes an error here: a trial must not fail because of an optimisation. Running out of memory is raised:
@@ -213,7 +219,7 @@ def compact(model: nn.Module, masks: Masks, input_shape: tuple[int, ...]) -> Com
     device = next(model.parameters()).device
     try:
         graph = read_graph(model, masks, input_shape)
-        return Compacted(model, masks, graph, find_kept(graph, device))
+        return Compacted(model, masks, graph, find_kept(graph, device, in_motion or {}))
     except NotUnderstood as error:
         return NotCompacted(str(error))
     except (MemoryError, torch.OutOfMemoryError):

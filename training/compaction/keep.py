@@ -17,7 +17,7 @@ gradient are given up until none is left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -40,8 +40,11 @@ class Kept:
     """What the small network must compute."""
 
 
-def find_kept(graph: Graph, device: torch.device) -> Kept:
-    """Units that are zero, unread and wanted."""
+def find_kept(graph: Graph, device: torch.device, in_motion: Mapping[str, Tensor]) -> Kept:
+    """Units that are zero, unread and wanted. `in_motion` says of parameters which entries move without a gradient."""
+    for operation in graph.operations:
+        if (moving := in_motion.get(f"{operation.node.target}.bias")) is not None:
+            operation.assume_less(~moving)
     zero = _zeros(graph, device)
     while _give_up_offsets(graph, zero, device):
         zero = _zeros(graph, device)
@@ -64,7 +67,7 @@ def _give_up_offsets(graph: Graph, zero: Units, device: torch.device) -> bool:
         return silent
 
     silent = _backward(graph, device, silent_in)
-    given_up = [operation.gradient_is_zero(silent[operation.node]) for operation in graph.operations]
+    given_up = [operation.assume_less(silent[operation.node]) for operation in graph.operations]
     return any(given_up)
 
 

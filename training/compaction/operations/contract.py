@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, fx
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Operation(ABC):
     stops_gradient_at_zero = False
     """Whether an input of exactly zero gets a gradient of exactly zero, as ReLU's does."""
 
+    zero_offset: Tensor | None = None
+    """Of a parameter "bias" that is added unit by unit: where it is zero, and assumed to stay so."""
+
     def __init__(self, node: fx.Node, sources: list[fx.Node], shape: tuple[int, ...]) -> None:
         self.node = node
         self.sources = sources
@@ -56,9 +60,12 @@ class Operation(ABC):
     def zero(self, zero_in: list[Tensor]) -> Tensor:
         """Units of the result that are exactly zero in every step, given those of each source."""
 
-    def gradient_is_zero(self, silent: Tensor) -> bool:
-        """Learn which units of the result never get a gradient. True if an assumption of `zero` had to be given up."""
-        return False
+    def assume_less(self, stays_zero: Tensor) -> bool:
+        """Assume of offsets that they stay zero only where `stays_zero` is True. True if one had to be given up."""
+        if self.zero_offset is None:
+            return False
+        before, self.zero_offset = self.zero_offset, self.zero_offset & stays_zero
+        return not torch.equal(before, self.zero_offset)
 
     @abstractmethod
     def irrelevant(self, out: Tensor) -> list[Tensor]:

@@ -37,7 +37,8 @@ class Weighted(Operation):
         """(units of the result, units of one group of the source): whether any weight is kept."""
         if self.groups > 1:
             self.reads = self._ungrouped(self.reads)
-        self.zero_bias = layer.bias.detach() == 0 if layer.bias is not None else None
+        if layer.bias is not None:
+            self.zero_offset = layer.bias.detach() == 0
 
     def _ungrouped(self, reads: Tensor) -> Tensor:
         rows, columns = reads.shape
@@ -51,14 +52,7 @@ class Weighted(Operation):
     def zero(self, zero_in: list[Tensor]) -> Tensor:
         """No kept weight from anything but zeros, and no bias or one that stays zero."""
         unfed = ~self.reads[:, ~zero_in[0]].any(1)
-        return unfed if self.zero_bias is None else unfed & self.zero_bias
-
-    def gradient_is_zero(self, silent: Tensor) -> bool:
-        """A bias of zero stays zero only without a gradient."""
-        if self.zero_bias is None:
-            return False
-        before, self.zero_bias = self.zero_bias, self.zero_bias & silent
-        return not torch.equal(before, self.zero_bias)
+        return unfed if self.zero_offset is None else unfed & self.zero_offset
 
     def irrelevant(self, out: Tensor) -> list[Tensor]:
         """Without a kept weight into any other unit."""
@@ -162,18 +156,13 @@ class BatchNorm(Operation):
         like = norm.weight if norm.affine else norm.running_mean
         always = torch.ones(size, dtype=torch.bool, device=None if like is None else like.device)
         self.zero_mean = always if norm.running_mean is None else norm.running_mean == 0
-        self.zero_offset = norm.bias.detach() == 0 if norm.affine else always
+        if norm.affine:
+            self.zero_offset = norm.bias.detach() == 0
 
     def zero(self, zero_in: list[Tensor]) -> Tensor:
         """Of a zero it makes its offset in train mode; in eval mode also the running mean shows."""
-        return zero_in[0] & self.zero_mean & self.zero_offset
-
-    def gradient_is_zero(self, silent: Tensor) -> bool:
-        """An offset of zero stays zero only without a gradient."""
-        if not self.norm.affine:
-            return False
-        before, self.zero_offset = self.zero_offset, self.zero_offset & silent
-        return not torch.equal(before, self.zero_offset)
+        zero = zero_in[0] & self.zero_mean
+        return zero if self.zero_offset is None else zero & self.zero_offset
 
     def irrelevant(self, out: Tensor) -> list[Tensor]:
         """Unit by unit: statistics are of one channel."""

@@ -1,0 +1,109 @@
+"""Training that goes on from one network to the next: in between it is a state of the full network.
+
+Masks change between two stretches of a training, and with them the small network. What is carried on is what masked
+dense training would carry: the full network's parameters and statistics, and what the optimizer knows of each entry
+(momentum, moments, counts of steps). Of removed entries it knows nothing here: they never return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from training.compaction.compact import Compacted
+from training.config import TrainingConfig
+from training.optimizer import decay_groups
+from training.state import MODEL, OPTIMIZER, State, network_state
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Entries of a parameter of the small network that sit in one of the full network. Both by name."""
+
+    small: str
+    here: slice
+    full: str
+    there: Tensor
+    """Flat indices."""
+
+
+class Carry:
+    """Between a small network in training and the states of its full network."""
+
+    def __init__(self, small: Compacted, model: nn.Module, config: TrainingConfig) -> None:
+        """`model` is the full network; `to_full` writes into it."""
+        self._small, self._model = small, model
+        self._numbers = {net: _numbers(net, config) for net in (small.model, model)}
+
+    def to_full(self, state: State) -> State:
+        """The full network's state; `state` is the small one's as it stands now."""
+        tensors, facts = state
+        self._small.restore_into(self._model)
+        full = _others(tensors) | network_state(self._model)
+        shapes = {name: parameter.shape for name, parameter in self._model.named_parameters()}
+        for piece in self._pieces():
+            for key, known in _known(tensors, self._numbers[self._small.model][piece.small]).items():
+                name = f"{OPTIMIZER}{self._numbers[self._model][piece.full]}/{key}"
+                if known.dim():
+                    into = full.setdefault(name, known.new_zeros(shapes[piece.full]))
+                    into.view(-1)[piece.there] = known.flatten()[piece.here]
+                else:
+                    full[name] = known.clone()
+        return full, facts
+
+    def of_full(self, state: State) -> State:
+        """The small network's state where the full one's is `state`: the small network was made of it."""
+        tensors, facts = state
+        small = _others(tensors) | network_state(self._small.model)
+        parameters = dict(self._small.model.named_parameters())
+        for piece in self._pieces():
+            for key, known in _known(tensors, self._numbers[self._model][piece.full]).items():
+                name = f"{OPTIMIZER}{self._numbers[self._small.model][piece.small]}/{key}"
+                if known.dim():
+                    into = small.setdefault(name, known.new_zeros(parameters[piece.small].shape))
+                    into.view(-1)[piece.here] = known.flatten()[piece.there]
+                else:
+                    small[name] = known.clone()
+        return small, facts
+
+    def _pieces(self) -> Iterator[_Piece]:
+        """Where every entry of the small network's parameters comes from: made anew, for they are many."""
+        shapes = {name: parameter.shape for name, parameter in self._model.named_parameters()}
+        for slot in self._small.slots:
+            if slot.full_name in shapes:
+                places = torch.arange(shapes[slot.full_name].numel(), device=slot.index[0].device)
+                there = places.view(shapes[slot.full_name])[slot.index].flatten()
+                yield _Piece(f"layers.{slot.small_name}", slice(0, len(there)), slot.full_name, there)
+        for kind, name, index, here in self._small.model.idle.places:
+            yield _Piece(f"idle.{kind}", here, name, index)
+
+
+def in_motion(model: nn.Module, state: State, config: TrainingConfig) -> dict[str, Tensor]:
+    """By parameter of the full `model`: True for entries that the optimizer may move without a gradient."""
+    found = {}
+    for name, number in _numbers(model, config).items():
+        moving = [known != 0 for known in _known(state[0], number).values() if known.dim()]
+        if moving:
+            found[name] = torch.stack(moving).any(0)
+    return found
+
+
+def _numbers(model: nn.Module, config: TrainingConfig) -> dict[str, int]:
+    """The number of each parameter in the configured optimizer, by name."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    ordered = [one for group in decay_groups(model.parameters(), config) for one in group["params"]]  # type: ignore[attr-defined]
+    return {names[id(parameter)]: number for number, parameter in enumerate(ordered)}
+
+
+def _known(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
+    """What the optimizer knows of a parameter, by its own names."""
+    start = f"{OPTIMIZER}{number}/"
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def _others(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What belongs to neither network nor optimizer: where generators stand."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith((MODEL, OPTIMIZER))}
