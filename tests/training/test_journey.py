@@ -29,6 +29,7 @@ from training.config import (
 from training.context import CohortContext, build_network
 from training.engines import masked_dense
 from training.loop import Training
+from training.moving_masks import MovingMasks
 from training.record import TrialRecord
 from training.snapshots import Snapshots
 from training.trial import run_trial
@@ -328,9 +329,9 @@ def test_moving_masks_keep_their_promises(monkeypatch: pytest.MonkeyPatch) -> No
     """RigL moves weights and keeps each layer's count; what is not kept is zero, and what returns starts there."""
     model: list[nn.Module] = []
     moved = []
-    move = loop.MovingMasks.move
+    move = MovingMasks.move
 
-    def watching(self, network, optimizer, step):  # type: ignore[no-untyped-def]
+    def watching(self, network, optimizer, step):
         masks = self.masks
         move(self, network, optimizer, step)
         after = self.masks
@@ -342,7 +343,7 @@ def test_moving_masks_keep_their_promises(monkeypatch: pytest.MonkeyPatch) -> No
             assert not optimizer.state[weight]["momentum_buffer"][grown].any()
             assert after[name].sum() == masks[name].sum()
 
-    monkeypatch.setattr(loop.MovingMasks, "move", watching)
+    monkeypatch.setattr(MovingMasks, "move", watching)
     record = run_trial(RIGL, context())
     assert sum(moved) > 0
     masks = {one.layer: unpack(one.bits, tuple(one.shape)) for one in record.masks}
