@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import polars as pl
 
@@ -82,7 +83,7 @@ def _compacting(store: Store) -> dict[str, object]:
 STEPS = {"listing": _listing, "reading": _reading, "compacting": _compacting}
 
 
-def _step(step: str, folder: str) -> dict[str, object]:
+def _step(step: str, folder: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.compacting", "--step", step, "--folder", folder]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return dict(json.loads(result.stdout))

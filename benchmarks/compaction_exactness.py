@@ -96,7 +96,8 @@ def pairwise(axes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
     missing = {((a, x), (b, y)) for a, b in itertools.combinations(names, 2) for x in axes[a] for y in axes[b]}
     order = {pair: index for index, pair in enumerate(sorted(missing, key=str))}
     while missing:
-        row = dict(min(missing, key=order.__getitem__))
+        first = min(missing, key=order.__getitem__)
+        row = dict(first)
         for name in names:
             if name not in row:
                 row[name] = max(axes[name], key=lambda value: _newly_covered(row | {name: value}, names, missing))

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -106,7 +107,7 @@ def in_object_store(dataset: Dataset, num_workers: int) -> int:
             self.held = held
             return sum(int(array[start : start + 128].max()) for array in held for start in range(0, len(array), 128))
 
-    ray.init(num_cpus=num_workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(num_cpus=num_workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         actor: Any = ray.remote(Reader)
         actors = [actor.remote() for _ in range(num_workers)]

@@ -23,8 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.memory import resident_bytes
 
@@ -98,9 +100,10 @@ def _one_second(arguments: argparse.Namespace) -> dict[str, float]:
 
 def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, float]:
     """One run of the product over trials of `runner`, and what was noticed of it."""
+    import_module("orchestrator.ray_tune")  # before ray: it sets Ray's environment
+    from ray.tune import Tuner
     from rich.console import Console
 
-    from orchestrator import ray_tune
     from orchestrator.exit_codes import Exit
     from orchestrator.progress import RunDisplay
     from orchestrator.run import RunOptions, run_sweep
@@ -109,7 +112,7 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
     from orchestrator.sweepfile import parse_sweep
 
     seen: dict[str, float] = {}
-    fit, set_running = ray_tune.Tuner.fit, RunDisplay.set_running
+    fit, set_running = Tuner.fit, RunDisplay.set_running
 
     def watched(tuner: Any) -> Any:
         bytes_before, start = resident_bytes(), time.perf_counter()
@@ -125,13 +128,13 @@ def _run(num_trials: int, runner: str, slots: int, folder: Path) -> dict[str, fl
         seen.setdefault("start_seconds", time.perf_counter() - seen["began"])
         set_running(display, num_cohorts)
 
-    ray_tune.Tuner.fit, RunDisplay.set_running = watched, noticed
     text = SWEEP.format(seeds=num_trials // TRIALS_A_SEED)
     file = parse_sweep(text, name="scheduling.yaml", folder=folder)
     options = RunOptions(slots=slots, device="cpu", runner=runner)
     start = time.perf_counter()
     store = Store(folder / "store")
-    outcome, left = run_sweep(file, store, options, Console(file=sys.stderr))
+    with patch.object(Tuner, "fit", watched), patch.object(RunDisplay, "set_running", noticed):
+        outcome, left = run_sweep(file, store, options, Console(file=sys.stderr))
     assert (outcome, left.num_completed) == (Exit.DONE, num_trials)
     seen |= {"command_seconds": time.perf_counter() - start, "files_left": _num_files(folder)}
     remove_replaced(store, grace_seconds=0)
@@ -144,8 +147,9 @@ def _num_files(folder: Path) -> int:
 
 def _plain(arguments: argparse.Namespace) -> dict[str, float]:
     """As one writes it from Ray's manual: a function, a grid of configurations, `Tuner.fit`."""
-    from orchestrator import ray_tune  # its environment: no loggers, which doubles plain Tune's speed
-    from orchestrator.ray_tune import ray
+    import_module("orchestrator.ray_tune")  # its environment: no loggers, which doubles plain Tune's speed
+    import ray
+    from ray.tune import RunConfig, Tuner, grid_search
 
     bytes_before = 0
 
@@ -155,10 +159,10 @@ def _plain(arguments: argparse.Namespace) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         ray.init(address="local", num_cpus=arguments.slots, include_dashboard=False, log_to_driver=False)
         bytes_before, start = resident_bytes(), time.perf_counter()
-        results = ray_tune.Tuner(
+        results = Tuner(
             trainable,
-            param_space={"number": ray.tune.grid_search(list(range(arguments.plain)))},
-            run_config=ray_tune.RunConfig(name="plain", storage_path=folder, verbose=0),
+            param_space={"number": grid_search(list(range(arguments.plain)))},
+            run_config=RunConfig(name="plain", storage_path=folder, verbose=0),
         ).fit()
         seconds = time.perf_counter() - start
         assert len(results) == arguments.plain

@@ -112,8 +112,8 @@ def measure(name: str, cells: list[tuple[str, float]], arguments: argparse.Names
     model.to(device)
     x = torch.randn(arguments.batch, *SHAPE, device=device)
     y = torch.randint(NUM_CLASSES, (arguments.batch,), device=device)
-    small, ways = {}, {}
-    compaction_seconds = {}
+    small, compaction_seconds = {}, {}
+    ways: dict[Any, Callable[[], object]] = {}
     for cell, kept in masks.items():
         start = clock(device)
         found = compact(model, kept, SHAPE)
@@ -157,7 +157,7 @@ def trained(model: nn.Module, num_steps: int) -> nn.Module:
     return model
 
 
-def dense_ways(model: nn.Module, masks: Masks, x: Tensor, y: Tensor) -> dict[Any, Callable[[], None]]:
+def dense_ways(model: nn.Module, masks: Masks, x: Tensor, y: Tensor) -> dict[Any, Callable[[], object]]:
     """Steps of the whole network: masked once after the step, as the reference engine does, and in the forward pass."""
     dense, masked = copy.deepcopy(model).train(), MaskedDense(copy.deepcopy(model).train(), masks)
     optimizer = build_optimizer(dense.parameters(), TRAINING)

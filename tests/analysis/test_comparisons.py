@@ -1,6 +1,7 @@
 """Differences of curves on the same seeds, and who is ahead of whom."""
 
 import math
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -241,7 +242,7 @@ def test_ragged_grids_against_brute_force():
         for density in generator.choice([0.5, 0.1, 0.05, 0.01], 3, replace=False)
         for seed in generator.choice(12, 9, replace=False)
     ]
-    expected = {}
+    expected: dict[tuple[Any, ...], list[float | None]] = {}
     for one in runs:
         for other in runs:
             same_place = all(one[name] == other[name] for name in ("model_label", "density", "seed"))
@@ -253,10 +254,10 @@ def test_ragged_grids_against_brute_force():
     table = differences.table(results(runs)).collect()
     found = {
         key: values
-        for *key, n, dropped, mean, deviation in table.select(
+        for *columns, n, dropped, mean, deviation in table.select(
             "model_label", "curve", "other_curve", "density", "n", "num_dropped", "mean_difference", "deviation"
         ).rows()
-        for key, values in [(tuple(key), (n, dropped, mean, deviation))]
+        for key, values in [(tuple(columns), (n, dropped, mean, deviation))]
     }
     assert set(found) == set(expected)
     for key, pairs in expected.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -28,7 +29,7 @@ def test_the_summaries_of_accuracy_and_collapse(realistic, tmp_path, monkeypatch
     text = PAGE.read_text(encoding="utf-8").partition(f"## {section}\n")[2].partition("\n## ")[0]
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(code.replace("results/my-sweep", str(realistic)), names)
     for name, column in expected.items():
         assert not names[name].is_empty()
@@ -39,7 +40,7 @@ def test_the_summaries_of_training_masks_and_cost(realistic, tmp_path, monkeypat
     section = PAGE.read_text(encoding="utf-8").partition("## Training, masks and cost")[2]
     (code,) = re.findall(r"^```python\n(.*?)^```$", section.partition("\n## ")[0], flags=re.MULTILINE | re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(code.replace("results/my-sweep", str(realistic)), names)
     tables = [one.collect() for one in names.values() if isinstance(one, pl.LazyFrame)]
     assert len(tables) == 8
@@ -87,7 +88,7 @@ def test_the_tables_of_diagnostics_are_those_of_the_store_page(builder):
     builder.both("t1", point={"density": 0.1}, density=0.1, layers={"one": (100, 10)}, rounds=rounds)
     (code,) = re.findall(r"^```python\n(.*?)^```$", STORE_PAGE, flags=re.MULTILINE | re.DOTALL)
     *setup, one, two, three, four = code.replace("results/my-sweep", str(builder.write())).splitlines()
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec("\n".join(setup), names)
     for line in (one, two, three, four):
         call, _, said = line.partition("  # ")

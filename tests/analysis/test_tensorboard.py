@@ -26,7 +26,7 @@ def epoch(number: int, level: int = 1) -> dict[str, Any]:
 @pytest.fixture
 def root(builder: StoreBuilder) -> Path:
     """Two trials with epochs, the dense one under two curves; one failed, one missing."""
-    at = {"finished_at": datetime(2026, 11, 21, tzinfo=UTC)}
+    at: dict[str, Any] = {"finished_at": datetime(2026, 11, 21, tzinfo=UTC)}
     builder.point("dense", pruner="snip/mine", density=1.0)
     builder.point("dense", pruner="synflow", density=1.0)
     builder.trial("dense", pruner="none", density=1.0, epochs=[epoch(1), epoch(2)], **at)

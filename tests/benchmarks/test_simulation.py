@@ -9,17 +9,18 @@ import pytest
 
 from benchmarks import simulation
 from benchmarks.simulation import EqualShares, Simulation, draw_figure, simulate, sweep
+from orchestrator.trials import Trials
 
 
 @pytest.fixture(scope="module")
-def small() -> tuple[simulation.Trials, dict[str, float]]:
+def small() -> tuple[Trials, dict[str, float]]:
     return sweep(520, seed=0)
 
 
 @pytest.mark.parametrize("way", simulation.WAYS)
 @pytest.mark.parametrize("slots", [1, 8])
 def test_efficiency_is_a_share_and_few_slots_are_kept_busy(
-    small: tuple[simulation.Trials, dict[str, float]], way: str, slots: int
+    small: tuple[Trials, dict[str, float]], way: str, slots: int
 ) -> None:
     row = simulate(*small, slots, way, seed=0)
     assert 0.9 < row["efficiency"] < 1
@@ -34,7 +35,7 @@ def test_256_slots_are_kept_busy_by_10_000_trials() -> None:
 
 
 def test_without_overheads_one_slot_takes_the_sum(
-    small: tuple[simulation.Trials, dict[str, float]], monkeypatch: pytest.MonkeyPatch
+    small: tuple[Trials, dict[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HAND_OUT_SECONDS", "REPORT_SECONDS", "OPEN_SECONDS", "COMMIT_SECONDS", "START_SECONDS"):
         monkeypatch.setattr(simulation, name, 0.0)
@@ -56,7 +57,7 @@ def test_a_death_costs_a_start_and_what_lies_behind_the_last_checkpoint(monkeypa
     assert run.deaths == 1
 
 
-def test_the_figure_is_drawn(small: tuple[simulation.Trials, dict[str, float]], tmp_path: Path) -> None:
+def test_the_figure_is_drawn(small: tuple[Trials, dict[str, float]], tmp_path: Path) -> None:
     rows = [{"way": way, "slots": slots, "efficiency": 0.9} for way in simulation.WAYS for slots in (1, 2)]
     draw_figure(rows, 520, tmp_path / "f.png")
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")

@@ -6,6 +6,7 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -120,7 +121,7 @@ def test_a_trial_that_eats_the_memory_of_its_node(tmp_path: Path, undisturbed: p
     text = re.sub(r"pruner: \[.*\]", 'pruner: ["own_pruners:EatsAll", magnitude]', SWEEP)
     sweep = Disturbed(tmp_path, text.replace("sparsity: [0.5, 0.9]", "sparsity: 0.9").replace("count: 40", "count: 2"))
     (tmp_path / "own_pruners.py").write_text(OWN_PRUNERS)
-    watch = {"RAY_memory_usage_threshold": f"{threshold:.4f}", "RAY_memory_monitor_refresh_ms": "100"}
+    watch: dict[str, Any] = {"RAY_memory_usage_threshold": f"{threshold:.4f}", "RAY_memory_monitor_refresh_ms": "100"}
     output = sweep.run("run", "sweep.yaml", "--slots", "1", "--max-attempts", "2", check=1, **watch)
     assert "2 of 4 trials completed, 2 failed" in output
     rows = scan_trials(sweep.store).collect()

@@ -22,7 +22,8 @@ SECONDS_OF_ORPHANS = 3
 
 def processes_below(pid: int) -> dict[int, str]:
     """Children of a process, theirs and so on, by what they call themselves."""
-    found, parents = {}, {pid}
+    found: dict[int, str] = {}
+    parents = {pid}
     table = subprocess.run(["ps", "-wweo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in table.splitlines()]
     while new := {int(row[0]): row[2] for row in rows if int(row[1]) in parents and int(row[0]) not in found}:

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -41,7 +42,8 @@ class RayCluster:
         self.nodes: list[subprocess.Popen[bytes]] = []
         self.port = 0
         self.job_server = ""
-        self.token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
+        # Any: to mypy, ** might fill `check` of Disturbed.run too
+        self.token: dict[str, Any] = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}
 
     def start_head(self, cpus: int, *, takes_jobs: bool = False) -> None:
         self.port = free_port()

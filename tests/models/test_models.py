@@ -198,7 +198,7 @@ def test_images_may_have_one_channel_and_unequal_sides(name: str) -> None:
 
 
 def test_bad_options_are_refused_with_what_was_expected() -> None:
-    for name, options, message in [
+    refused: list[tuple[str, dict[str, object], str]] = [
         ("resnet20", {"shortcut": "none"}, "shortcut 'none': expected one of projection, padding"),
         ("resnet20", {"width": 0}, "width 0: expected at least 1"),
         ("fc", {"width": 0}, "width 0: expected at least 1"),
@@ -206,7 +206,8 @@ def test_bad_options_are_refused_with_what_was_expected() -> None:
         ("fc", {"depth": 1}, "fc: depth 1 is too small, expected at least 2"),
         ("vgg11", {"width_factor": 0}, "width_factor 0: expected a number above 0"),
         ("mlp", {"width_factor": "half"}, "width_factor 'half': expected a number above 0"),
-    ]:
+    ]
+    for name, options, message in refused:
         with pytest.raises(ValueError, match=re.escape(message)):
             Case(name, CIFAR, 10, 0, 0, 0, "", options).build()
 

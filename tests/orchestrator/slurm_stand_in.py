@@ -69,7 +69,7 @@ def cluster(path: Path) -> None:
 def turn(path: Path, asked: dict[str, str], task: int, restarts: int) -> bool:
     """Run a task until it ends or is killed; whether it is to be run again."""
     wall = seconds(asked["time"])
-    shell, name, lead = re.fullmatch(r"(B:)(\w+)@(\d+)", asked["signal"]).groups()  # type: ignore[union-attr]
+    shell, name, lead = re.fullmatch(r"(B:)(\w+)@(\d+)", asked["signal"]).groups()
     assert shell
     began = time.time()
     local = FOLDER / f"disk-{task}"

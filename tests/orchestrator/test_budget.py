@@ -94,7 +94,7 @@ def test_every_attempt_at_a_trial_of_the_sweep_is_paid_for(small_sweep: SweepFil
     assert spent.cpu_hours == pytest.approx(2.0)
     purse = Purse(BudgetSpec(cpu_hours=1.5), store, "small", gpus_per_trial=0.5, cpus_per_trial=1.0)
     purse.add(Progress(cpu_seconds=1700.0, gpu_seconds=9999.0))
-    assert not purse.spent
+    assert purse.spent == ""
     purse.add(Progress(cpu_seconds=100.0))
     assert purse.spent == "1.5 of 1.5 CPU hours"
 

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from orchestrator import identity
 from orchestrator.identity import fold, trial_id
 from pruning.density import canonical_density
-from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
+from training.config import (
+    NUMERICS_VERSION,
+    DatasetConfig,
+    LevelsConfig,
+    ModelConfig,
+    PrunerConfig,
+    Seeds,
+    TrainingConfig,
+    TrialConfig,
+)
 
 CONFIG = TrialConfig(
     dataset=DatasetConfig(name="digits"),
@@ -60,7 +69,7 @@ def test_every_field_that_can_change_a_result_changes_the_id(other: TrialConfig)
 
 def test_a_new_numerics_version_makes_every_trial_new(monkeypatch: pytest.MonkeyPatch) -> None:
     before = trial_id(CONFIG)
-    monkeypatch.setattr(identity, "NUMERICS_VERSION", identity.NUMERICS_VERSION + 1)
+    monkeypatch.setattr(identity, "NUMERICS_VERSION", NUMERICS_VERSION + 1)
     assert trial_id(CONFIG) != before
 
 

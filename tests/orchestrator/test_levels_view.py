@@ -81,6 +81,6 @@ def test_a_store_of_before_levels_reads_as_pruned_once_at_initialisation(tmp_pat
         pl.DataFrame(columns).write_parquet(tmp_path / table / "s0.parquet")
     assert scan_children(store, "epochs").select("level").collect().item() == 1
     for rows in (scan_trials(store), scan_points(store)):
-        columns = ["pre_epochs", "levels", "rewind", "rewind_step", "fine_tune_epochs"]
-        assert rows.select(columns).collect().row(0) == (0, 1, "none", 0, 0)
+        settings = ["pre_epochs", "levels", "rewind", "rewind_step", "fine_tune_epochs"]
+        assert rows.select(settings).collect().row(0) == (0, 1, "none", 0, 0)
     assert shown(store) == []

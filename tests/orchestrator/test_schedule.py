@@ -120,7 +120,7 @@ def test_a_network_nobody_measured_starts_with_a_few_trials() -> None:
     trials = planned(seeds=100)
     costs = known(trials[:1], lambda config: 0.01)
     found = schedule(trials, costs)
-    sizes = {}
+    sizes: dict[str, int] = {}
     while cohort := found.next_cohort(2):
         name = trials[cohort.start].config.model.name
         sizes.setdefault(name, cohort.stop - cohort.start)

@@ -23,6 +23,8 @@ from orchestrator.store.rows import Provenance
 from orchestrator.sweepfile import SweepFile, parse_sweep
 from tests.orchestrator.conftest import SMALL_SWEEP, CommandLine
 from tests.orchestrator.s3_server import KEY, SECRET, Gate, S3Server
+from training.config import TrialConfig
+from training.snapshots import Snapshot
 
 WHERE = Provenance(run_id="r1", prunesweep_version="0", torch_version="0", git_commit=None, git_dirty=None)
 MEASURED = ["trial_id", "status", "kept_weights", "final_train_loss", "final_test_accuracy"]
@@ -120,12 +122,12 @@ def test_a_long_trial_goes_on_from_a_checkpoint_in_a_bucket(bucket: str, tmp_pat
     seen: list[int] = []
     save = interrupted.context.snapshots.save
 
-    def save_and_die(*arguments: object) -> None:
-        save(*arguments)  # type: ignore[arg-type]
+    def save_and_die(config: TrialConfig, snapshot: Snapshot) -> None:
+        save(config, snapshot)
         seen.append(len(store.folders("checkpoints")))
         raise KeyboardInterrupt
 
-    interrupted.context.snapshots.save = save_and_die  # type: ignore[method-assign]
+    interrupted.context.snapshots.save = save_and_die  # type: ignore[method-assign]  # of this runner alone
     with pytest.raises(KeyboardInterrupt):
         interrupted.step()
     assert seen == [1]

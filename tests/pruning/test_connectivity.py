@@ -21,10 +21,10 @@ from tests.pruning.networks import INPUT_SHAPE, NETWORKS, briefly_trained, build
 
 def path_oracle(layers: Sequence[np.ndarray]) -> tuple[list[np.ndarray], bool]:
     """Of boolean (outputs, inputs) matrices in sequence: the entries on an input-output path, and whether any is."""
-    reached = [np.ones(layers[0].shape[1], dtype=bool)]
+    reached: list[np.ndarray] = [np.ones(layers[0].shape[1], dtype=bool)]
     for layer in layers:
         reached.append((layer & reached[-1]).any(1))
-    leads_on = [np.ones(layers[-1].shape[0], dtype=bool)]
+    leads_on: list[np.ndarray] = [np.ones(layers[-1].shape[0], dtype=bool)]
     for layer in reversed(layers):
         leads_on.append((layer & leads_on[-1][:, None]).any(0))
     leads_on.reverse()

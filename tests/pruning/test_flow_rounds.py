@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 
 import pytest
 import torch
@@ -100,7 +101,7 @@ class Awkward(nn.Module):
 
 
 MODELS: dict[str, Callable[[], nn.Module]] = {
-    **{name: lambda name=name: build(name) for name in NETWORKS},
+    **{name: partial(build, name) for name in NETWORKS},
     "trained": lambda: briefly_trained(build("convnet")),
     "awkward": Awkward,
     "concatenating": Concatenating,

@@ -175,8 +175,9 @@ def test_synflow_and_magnitude_of_batchnorm_and_identity_by_hand() -> None:
 
 def test_synflow_of_biases_beyond_the_float_range() -> None:
     """60 layers of weight 2^20 and bias 2^10: R's exponent is 1200, and biases lie at very different flows."""
-    depth, model = 60, nn.Sequential(*(nn.Linear(1, 1) for _ in range(60))).double()
-    for layer in model:
+    depth, layers = 60, [nn.Linear(1, 1) for _ in range(60)]
+    model = nn.Sequential(*layers).double()
+    for layer in layers:
         nn.init.constant_(layer.weight, 2.0**20)
         nn.init.constant_(layer.bias, 2.0**10)
     choose_prunable(model, "weights,biases")

@@ -54,7 +54,7 @@ def test_erk_keeps_in_proportion_to_the_sum_of_a_layers_dimensions() -> None:
 def test_igq_solves_its_one_unknown() -> None:
     # F = 1/24: 72 / (72/24 + 1) = 18, 288 / (288/24 + 1) = 22.15..., 80 / (80/24 + 1) = 18.46...
     expected = {name: 1 / (size / 24 + 1) for name, size in SIZES.items()}
-    num_kept = sum(Fraction(size) / (Fraction(size, 24) + 1) for size in SIZES.values())
+    num_kept = sum((Fraction(size) / (Fraction(size, 24) + 1) for size in SIZES.values()), start=Fraction(0))
     densities = Igq().layer_densities(SHAPES, num_kept / TOTAL)
     assert densities == pytest.approx(expected, rel=1e-13)
     assert counts(Igq().layer_densities, 59) == {"stem": 18, "body": 22, "classifier": 19}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal, localcontext
+from typing import Any
 
 import pytest
 import torch
@@ -93,8 +94,8 @@ def score(matrix: Matrix, into: Vector, out_of: Vector) -> Matrix:
     return [[o * w * i for w, i in zip(row, into, strict=True)] for o, row in zip(out_of, matrix, strict=True)]
 
 
-def oracle_of_plain(model: nn.Module) -> dict[str, Matrix]:
-    matrices = [exactly(layer.weight) for layer in model.layers]
+def oracle_of_plain(model: Plain) -> dict[str, Matrix]:
+    matrices = [exactly(layer.get_parameter("weight")) for layer in model.layers]
     into = [[Decimal(1)] * WIDTH]
     for matrix in matrices:
         into.append(times(matrix, into[-1]))
@@ -105,11 +106,13 @@ def oracle_of_plain(model: nn.Module) -> dict[str, Matrix]:
     return scores
 
 
-def oracle_of_residual(model: nn.Module) -> dict[str, Matrix]:
+def oracle_of_residual(model: ResidualMLP) -> dict[str, Matrix]:
     num_blocks = len(model.first)
     into, hidden = [[Decimal(1)] * WIDTH], []
-    first, second = [[exactly(layer.weight) for layer in layers] for layers in (model.first, model.second)]
-    shortcut = {int(index): exactly(layer.weight) for index, layer in model.shortcuts.items()}
+    first, second = [
+        [exactly(layer.get_parameter("weight")) for layer in layers] for layers in (model.first, model.second)
+    ]
+    shortcut = {int(index): exactly(layer.get_parameter("weight")) for index, layer in model.shortcuts.items()}
     gamma = [[Decimal(value) for value in norm.weight.detach().abs().tolist()] for norm in model.norms]
     for index in range(num_blocks):
         hidden.append([g * h for g, h in zip(gamma[index], times(first[index], into[-1]), strict=True)])
@@ -141,7 +144,7 @@ def oracle_of_residual(model: nn.Module) -> dict[str, Matrix]:
 )
 def test_deep_scores_are_those_of_arbitrary_precision_up_to_one_power_of_two(
     kind: Callable[[int, float], nn.Module],
-    oracle: Callable[[nn.Module], dict[str, Matrix]],
+    oracle: Callable[[Any], dict[str, Matrix]],
     depth: int,
     gain: float,
     exponent_of_ten: int,
@@ -163,8 +166,8 @@ def test_deep_scores_are_those_of_arbitrary_precision_up_to_one_power_of_two(
         assert any(abs(ratio / Decimal(2) ** k - 1) < Decimal("1e-11") for k in (power - 1, power, power + 1))
         everything = [(true, name, i) for name in names for i, true in enumerate(expected[name])]
         ranking = [(name, i) for _, name, i in sorted(everything)]
-        mine = sorted((got[name][i], name, i) for name in names for i in range(len(got[name])))
-        assert [(name, i) for _, name, i in mine] == ranking
+        found = sorted((got[name][i], name, i) for name in names for i in range(len(got[name])))
+        assert [(name, i) for _, name, i in found] == ranking
 
 
 class DeepConv(nn.Module):

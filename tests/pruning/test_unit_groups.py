@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ def groups_of(model: nn.Module, *input_shape: int) -> set[str]:
 class Branches(nn.Module):
     """Layers a, b and c by name, joined by what a test says."""
 
-    def __init__(self, joined: Callable[[nn.Module, Tensor], Tensor], **layers: nn.Module) -> None:
+    def __init__(self, joined: Callable[[Any, Tensor], Tensor], **layers: nn.Module) -> None:
         super().__init__()
         for name, layer in layers.items():
             self.add_module(name, layer)

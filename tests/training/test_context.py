@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +20,8 @@ from pruning.unit_groups import UnitGroups, unit_groups
 from training import journey, known_prunings
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext, scored_at_once
+from training.datasets.contract import Split
+from training.pruning_step import prune_model
 from training.record import LayerRecord
 from training.trial import run_trial
 
@@ -52,9 +55,7 @@ def seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]
     """What a user's criterion was given, one entry a scoring."""
     (tmp_path / "probe_criterion.py").write_text(PROBE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    import probe_criterion
-
-    yield probe_criterion.SEEN
+    yield importlib.import_module("probe_criterion").SEEN
     del sys.modules["probe_criterion"]
 
 
@@ -110,6 +111,7 @@ def test_the_prune_set_is_ten_examples_a_class_of_the_training_set_chosen_by_the
     scorings(seen, TRIAL, changed("seeds", init=5), changed("pruner", options='{"sign":2}'), changed("seeds", prune=5))
     first, *same, other = [data for data, _ in seen]
     train = CohortContext("cpu").dataset(TRIAL.dataset).train
+    assert isinstance(train, Split)
     pool = {
         (tuple(image.flatten().tolist()), int(label)) for image, label in zip(train.images, train.labels, strict=True)
     }
@@ -203,12 +205,11 @@ def test_an_epoch_is_selected_on_the_validation_split_asked_for() -> None:
 
 def test_trials_that_differ_in_training_alone_are_pruned_once(monkeypatch: pytest.MonkeyPatch) -> None:
     num_prunings = 0
-    prune = journey.prune_model
 
     def counting(*arguments: Any, **options: Any) -> Pruned:
         nonlocal num_prunings
         num_prunings += 1
-        return prune(*arguments, **options)
+        return prune_model(*arguments, **options)
 
     monkeypatch.setattr(journey, "prune_model", counting)
     base = replace(TRIAL, pruner=PrunerConfig(name="synflow", iterations=3, score_dtype="float64"))

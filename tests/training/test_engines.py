@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -150,7 +151,8 @@ def test_labels_are_counted_in_the_same_batches_without_images() -> None:
         assert counted == [((num, 0), counts) for num, counts in expected]
     assert blank.input_shape == (1, 2, 2)
     constant = torch.nn.Module()
-    constant.forward = lambda images: torch.tensor([[0.0, 1.0, 0.5]]).expand(len(images), 3)  # type: ignore[method-assign]
+    constant.forward = lambda images: torch.tensor([[0.0, 1.0, 0.5]]).expand(len(images), 3)
     full, short = evaluate(constant, split), evaluate(constant, blank.test)
     assert full is not None
-    assert short == replace(full, loss=pytest.approx(full.loss, rel=1e-6))
+    loss: Any = pytest.approx(full.loss, rel=1e-6)
+    assert short == replace(full, loss=loss)

@@ -88,7 +88,7 @@ def test_nothing_of_other_trials_is_kept_in_memory() -> None:
     list(run_cohort(CONFIGS, context))
     assert context._first_scores is not None
     context.free_memory()
-    assert (context._dataset, context._first_scores, context._groups) == (None, None, None)
+    assert [context._dataset, context._first_scores, context._groups] == [None, None, None]
 
 
 def hold(folder: Path, way: str, has_it: Event, let_go: Event) -> None:

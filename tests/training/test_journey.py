@@ -16,7 +16,6 @@ from orchestrator.store.layout import Store
 from pruning.masks import count_kept
 from pruning.packing import unpack
 from pruning.prunable import prunable_weights
-from training import loop
 from training.config import (
     DatasetConfig,
     LevelsConfig,
@@ -29,6 +28,7 @@ from training.config import (
 from training.context import CohortContext, build_network
 from training.engines import masked_dense
 from training.loop import Training
+from training.moving_masks import MovingMasks
 from training.record import TrialRecord
 from training.snapshots import Snapshots
 from training.state import State
@@ -329,9 +329,9 @@ def test_moving_masks_keep_their_promises(monkeypatch: pytest.MonkeyPatch) -> No
     """RigL moves weights and keeps each layer's count; what is not kept is zero, and what returns starts there."""
     model: list[nn.Module] = []
     moved = []
-    move = loop.MovingMasks.move
+    move = MovingMasks.move
 
-    def watching(self, network, optimizer, step):  # type: ignore[no-untyped-def]
+    def watching(self, network, optimizer, step):
         masks = self.masks
         move(self, network, optimizer, step)
         after = self.masks
@@ -343,7 +343,7 @@ def test_moving_masks_keep_their_promises(monkeypatch: pytest.MonkeyPatch) -> No
             assert not optimizer.state[weight]["momentum_buffer"][grown].any()
             assert after[name].sum() == masks[name].sum()
 
-    monkeypatch.setattr(loop.MovingMasks, "move", watching)
+    monkeypatch.setattr(MovingMasks, "move", watching)
     record = run_trial(RIGL, context())
     assert sum(moved) > 0
     masks = {one.layer: unpack(one.bits, tuple(one.shape)) for one in record.masks}

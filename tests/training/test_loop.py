@@ -37,9 +37,13 @@ def split(num: int, seed: int, dtype: torch.dtype) -> Split:
     )
 
 
+def train_split(dtype: torch.dtype = torch.float64) -> Split:
+    return split(50, 0, dtype)
+
+
 def dataset(dtype: torch.dtype = torch.float64) -> Dataset:
     return Dataset(
-        train=split(50, 0, dtype), validation=split(0, 1, dtype), test=split(30, 2, dtype), num_classes=CLASSES
+        train=train_split(dtype), validation=split(0, 1, dtype), test=split(30, 2, dtype), num_classes=CLASSES
     )
 
 
@@ -95,7 +99,7 @@ def test_masking_after_the_step_trains_as_masking_in_the_forward_pass(optimizer:
     masks = random_masks(model)
     losses = [record.train_loss for record in train(model, masks, data, config, order_seed=7)]
 
-    oracle = network().train()
+    examples, oracle = train_split(), network().train()
     steps = build_optimizer(oracle.parameters(), config)
     expected = []
     for epoch in (1, 2, 3):
@@ -104,8 +108,8 @@ def test_masking_after_the_step_trains_as_masking_in_the_forward_pass(optimizer:
         total = 0.0
         for batch in torch.randperm(50, generator=generator(7, f"order/{epoch}")).split(16):
             masked = {name: weight * masks[name] for name, weight in prunable_weights(oracle).items()}
-            logits = torch.func.functional_call(oracle, masked, (data.train.images[batch],))
-            loss = F.cross_entropy(logits, data.train.labels[batch])
+            logits = torch.func.functional_call(oracle, masked, (examples.images[batch],))
+            loss = F.cross_entropy(logits, examples.labels[batch])
             steps.zero_grad()
             loss.backward()
             steps.step()
@@ -127,7 +131,8 @@ def test_records_hold_the_epochs_rate_and_what_evaluation_measures() -> None:
             measured.accuracy,
             measured.top5,
         )
-        assert (record.epoch, record.lr) == (epoch, pytest.approx(0.05 if epoch == 1 else 0.005))
+        assert record.epoch == epoch
+        assert record.lr == pytest.approx(0.05 if epoch == 1 else 0.005)
         assert record.validation_loss is record.validation_accuracy is record.validation_top5 is None
     assert epoch == 3
 
@@ -149,7 +154,7 @@ def test_the_order_of_examples_depends_on_seed_and_epoch_alone() -> None:
     torch.rand(9)
     assert orders(seed=1, epochs=2, masks_seed=5) == first[:2]
     assert len(first) == 3
-    assert all(sorted(order) == sorted(dataset().train.images[:, 0, 0, 0].tolist()) for order in first)
+    assert all(sorted(order) == sorted(train_split().images[:, 0, 0, 0].tolist()) for order in first)
     assert first[0] != first[1] != first[2]
     assert orders(seed=2, epochs=1, masks_seed=0)[0] not in first
 
@@ -178,7 +183,7 @@ def test_augmentation_depends_on_seed_and_epoch_alone_and_reaches_training_only(
     assert all(map(same, evaluated, plainly_evaluated))
     seed = derive_seed(1, "augment/2")
     order = torch.randperm(50, generator=generator(1, "order/2"))
-    images = dataset().train.images[order]
+    images = train_split().images[order]
     augmentation = Augmentation(padding=2)
     assert same(trained[1], augmentation.apply(images, augmentation.draw(50, seed)[order]))
 
@@ -208,7 +213,7 @@ def test_dropout_depends_on_seed_and_epoch_alone_and_leaves_the_global_generator
 
 def test_the_default_recipe_gives_the_bits_of_the_straightforward_loop() -> None:
     """SGD with Nesterov momentum, cross-entropy, masks after the step: no option may cost a rounding by being there."""
-    data = dataset(torch.float32)
+    data, examples = dataset(torch.float32), train_split(torch.float32)
     config = TrainingConfig(epochs=3, lr=0.05, weight_decay=1e-3, batch_size=16, lr_drops=(1,))
     model, plain = network().float(), network().float().train()
     masks = random_masks(model)
@@ -224,7 +229,7 @@ def test_the_default_recipe_gives_the_bits_of_the_straightforward_loop() -> None
             group["lr"] = 0.05 if epoch == 1 else 0.05 * 0.1
         total = 0.0
         for batch in torch.randperm(50, generator=generator(7, f"order/{epoch}")).split(16):
-            loss = F.cross_entropy(plain(data.train.images[batch]), data.train.labels[batch])
+            loss = F.cross_entropy(plain(examples.images[batch]), examples.labels[batch])
             steps.zero_grad()
             loss.backward()
             steps.step()
@@ -238,8 +243,8 @@ def test_the_default_recipe_gives_the_bits_of_the_straightforward_loop() -> None
 
 
 def test_label_smoothing_spreads_a_share_of_the_target_evenly() -> None:
-    model, data = network(), dataset()
-    images, labels = data.train.images[:7], data.train.labels[:7]
+    model, examples = network(), train_split()
+    images, labels = examples.images[:7], examples.labels[:7]
     logits = model(images).detach().numpy()
     log_probability = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     target = np.full((7, CLASSES), 0.3 / CLASSES)
@@ -266,7 +271,7 @@ def test_clipping_counts_the_gradients_of_kept_parameters_only(max_norm: float, 
     layer.weight.grad = torch.tensor([[3.0, 1e9], [-1e30, 0.0]], dtype=torch.float64)
     layer.bias.grad = torch.tensor([0.0, 4.0], dtype=torch.float64)
     gone = torch.tensor([[False, True], [True, False]])
-    clip_gradients(layer, [(layer.weight, gone)], max_norm)  # the norm of 3 and 4 is 5
+    clip_gradients(layer, [(layer.get_parameter("weight"), gone)], max_norm)  # the norm of 3 and 4 is 5
     assert layer.weight.grad.tolist() == [[pytest.approx(3 * factor, rel=1e-6), 0.0], [0.0, 0.0]]
     assert layer.bias.grad.tolist() == [0.0, pytest.approx(4 * factor, rel=1e-6)]
 

@@ -47,7 +47,7 @@ def draw() -> tuple[float, float, float]:
 
 
 def test_every_global_generator_is_seeded_inside_and_restored_after_even_by_an_error() -> None:
-    expected_next = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())  # type: ignore[index]
+    expected_next = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())
     with global_seed(3, "init"):
         first = draw()
     with pytest.raises(KeyError), global_seed(3, "init"):
@@ -58,4 +58,4 @@ def test_every_global_generator_is_seeded_inside_and_restored_after_even_by_an_e
         assert not set(first) & set(draw())
     assert torch.equal(torch.get_rng_state(), expected_next[0])
     assert random.getstate() == expected_next[1]
-    assert np.random.get_state()[1].tolist() == expected_next[2]  # type: ignore[index]
+    assert np.random.get_state()[1].tolist() == expected_next[2]

@@ -63,7 +63,8 @@ def test_counts_are_as_good_as_repetitions():
     x, low, high = draw(1, 0.2, [1, 3, 10, 30, 100, 300])
     rows, count = np.unique(np.column_stack([x, low, high]), axis=0, return_counts=True)
     once = censored.fit(x, low, high, np.ones_like(x))
-    counted = censored.fit(*rows.T, count.astype(float))
+    x, low, high = rows.T
+    counted = censored.fit(x, low, high, count.astype(float))
     assert vars(counted) == pytest.approx(vars(once), rel=1e-6)
 
 

@@ -1,5 +1,7 @@
 """Which points a law is fitted to, and the size of a network from its model's name and options."""
 
+from typing import Any
+
 import pytest
 
 from analysis.laws import points
@@ -20,7 +22,8 @@ def sizes(*models):
 
 
 def test_the_error_is_a_mean_of_networks_that_did_not_collapse():
-    runs = [{"seed": seed, "final_test_accuracy": value} for seed, value in enumerate([0.9, 0.8, 0.1, 0.7, 0.6])]
+    accuracies = [0.9, 0.8, 0.1, 0.7, 0.6]
+    runs: list[dict[str, Any]] = [{"seed": seed, "final_test_accuracy": one} for seed, one in enumerate(accuracies)]
     runs[2]["collapsed_layers"] = 1
     runs[3]["outcome"] = "diverged"
     runs[4] |= {"outcome": "failed", "final_test_accuracy": None}

@@ -1,6 +1,7 @@
 """Each figure's numbers and drawing, from stores of literal rows."""
 
 import re
+from typing import Any
 
 import polars as pl
 import pytest
@@ -301,13 +302,14 @@ def test_figure_5b_is_the_slope_of_squared_weights_over_inverse_sizes(builder):
     for epochs, sums in totals.items():
         scores = {name: (1.0, total, None) for name, total in zip(sizes, sums, strict=True)}
         point = {"dataset": "cifar10", "model": "vgg19", "pruner": "magnitude", "pruner_options": '{"power":2}'}
-        point |= {"pre_epochs": epochs, "density": 0.25, "epochs": 100}
-        builder.both(f"e{epochs}", point=point, layers=sizes, scores=scores)
+        length = {"pre_epochs": epochs, "density": 0.25, "epochs": 100}
+        builder.both(f"e{epochs}", point=point | length, layers=sizes, scores=scores)
     found = figure5b.tables(scan(builder.write()))
-    assert {point.point: point.ours for point in figure5b.points(found)} == {
+    expected: dict[str, Any] = {
         "after 0 epochs": (pytest.approx(0, abs=1e-12),),
         "after 100 epochs": (pytest.approx(1),),
     }
+    assert {point.point: point.ours for point in figure5b.points(found)} == expected
     drawn(figure5b, found)
 
 

@@ -15,8 +15,11 @@ from analysis.paper.verdict import (
 )
 
 LAW, GRID, SPREAD, MAJORITY, MEAN = (
-    Rule(kind=kind, tolerance=size)
-    for kind, size in (("law", 1e-10), ("grid", 0.25), ("spread", 0.0), ("majority", 0.0), ("mean", 0.05))
+    Rule(kind="law", tolerance=1e-10),
+    Rule(kind="grid", tolerance=0.25),
+    Rule(kind="spread", tolerance=0.0),
+    Rule(kind="majority", tolerance=0.0),
+    Rule(kind="mean", tolerance=0.05),
 )
 
 

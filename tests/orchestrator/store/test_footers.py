@@ -47,9 +47,9 @@ def test_constant_is_what_reading_all_rows_would_find(tmp_path_factory: Any, fil
     store = Store(tmp_path_factory.mktemp("store"))
     for number, values in enumerate(files):
         publish(store, f"f{number}", [{"iterations": value} for value in values])
-    values = {value for file in files for value in file}
+    found = {value for file in files for value in file}
     assert constant_columns(store, "points").get("iterations", "varying") == (
-        next(iter(values)) if len(values) == 1 else "varying"
+        next(iter(found)) if len(found) == 1 else "varying"
     )
 
 

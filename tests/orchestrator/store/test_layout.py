@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,8 +21,9 @@ def test_a_published_table_reads_back(tmp_path: Path) -> None:
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.publish_text("first", "sweeps", "a.yaml")
+    text: Any = "text, not bytes"
     with pytest.raises(TypeError):
-        store._publish(lambda stream: stream.write("text, not bytes"), "sweeps", "a.yaml")  # type: ignore[arg-type]
+        store._publish(lambda stream: stream.write(text), "sweeps", "a.yaml")
     assert store.read_text("sweeps", "a.yaml") == "first"
     assert [path.name for path in (tmp_path / "sweeps").iterdir()] == ["a.yaml"]
 

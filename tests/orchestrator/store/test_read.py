@@ -50,9 +50,9 @@ def test_a_filter_sees_winners_only_and_never_makes_one(tmp_path: Path) -> None:
     write_segment(store, "s1", [attempt("A", "a1", "completed"), attempt("A", "a2", "failed", 2)])
     write_segment(store, "s2", [attempt("B", "b1", "failed", 1), attempt("B", "b2", "failed", 2)])
     for engine in ("in-memory", "streaming"):
-        failed = scan_trials(store).filter(pl.col("status") == "failed").collect(engine=engine)  # type: ignore[call-overload]
+        failed = scan_trials(store).filter(pl.col("status") == "failed").collect(engine=engine)
         assert failed["attempt_id"].to_list() == ["b2"]
-        early = scan_trials(store).filter(pl.col("attempt") == 1).collect(engine=engine)  # type: ignore[call-overload]
+        early = scan_trials(store).filter(pl.col("attempt") == 1).collect(engine=engine)
         assert early["attempt_id"].to_list() == ["a1"]
         assert scan_trials(store).filter(pl.col("attempt_id") == "b1").collect().is_empty()
 
@@ -98,7 +98,7 @@ def test_a_store_of_before_the_diagnostics_reads_with_nulls_in_their_place(tmp_p
         (tmp_path / table).mkdir()
         pl.DataFrame(old_key | columns).write_parquet(tmp_path / table / "s0.parquet")
     new_key = {"trial_id": "B", "attempt_id": "b1"}
-    new = {
+    new: dict[str, list[dict[str, Any]]] = {
         "trials": [new_key | {"attempt": 1, "status": "completed"}],
         "layers": [new_key | {"layer": "classifier", "score_sum": 2.0, "initial_score_sum": 3.0}],
         "rounds": [new_key | {"round": 1, "flow": 2.0, "layer_deviation": 0.25, "collapsed_layers": 1}],

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.parametrize("network", NETWORKS), pytest.mark.parametr
 
 DENSITIES = ["1", "0.5", "0.1", "0.0123"]
 
-OPTIONS = {"smart_ratio": {"linear_density": 0.005}, "ntk_sap": {"passes": 1}}
+OPTIONS: dict[str, dict[str, Any]] = {"smart_ratio": {"linear_density": 0.005}, "ntk_sap": {"passes": 1}}
 """Smart ratio's published 0.3 exceeds the budget of small networks; one pass of NTK-SAP promises what five do."""
 
 

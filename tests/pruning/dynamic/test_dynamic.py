@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
@@ -138,6 +139,6 @@ def test_short_trainings_reach_the_target_too() -> None:
         (lambda: RigL().start(weights(), Decimal("0.0001"), source()), "leaves none"),
     ],
 )
-def test_bad_options_are_named(make: object, named: str) -> None:
+def test_bad_options_are_named(make: Callable[[], object], named: str) -> None:
     with pytest.raises(ValueError, match=named.replace("(", r"\(")):
-        make()  # type: ignore[operator]
+        make()

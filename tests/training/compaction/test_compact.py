@@ -8,7 +8,7 @@ import random
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from unittest.mock import Mock
 
 import numpy as np
@@ -168,7 +168,7 @@ def test_a_collapsed_network_trains_without_images_as_masked_dense_does_with_the
             (dense, torch.randn(batch, *SHAPE, dtype=torch.float64), oracle),
         ):
             optimizer.zero_grad()
-            loss = F.cross_entropy(network(inputs), labels)  # type: ignore[operator]
+            loss = F.cross_entropy(network(inputs), labels)
             loss.backward()
             optimizer.step()
             zero_removed(small.removed_weights())
@@ -440,15 +440,15 @@ class Frozen(nn.Sequential):
     def __init__(self) -> None:
         super().__init__(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
 
-    def train(self, mode: bool = True) -> Frozen:
+    def train(self, mode: bool = True) -> Self:
         super().train(mode)
         self[1].eval()
         return self
 
 
 class AlwaysRandom(Frozen):
-    def train(self, mode: bool = True) -> Frozen:
-        return nn.Sequential.train(self, True)  # type: ignore[return-value]
+    def train(self, mode: bool = True) -> Self:
+        return nn.Sequential.train(self, True)
 
 
 class SkippingAtRandom(Shared):
@@ -516,7 +516,7 @@ def test_hooks_of_all_kinds_fall_back(kind: str) -> None:
 
 def replaced() -> nn.Module:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
-    model[0].forward = torch.tanh  # type: ignore[method-assign]
+    model[0].forward = torch.tanh
     return model
 
 

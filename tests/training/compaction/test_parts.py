@@ -68,7 +68,7 @@ def test_arranging_picks_units_and_fills_with_zeros(shape: tuple[int, ...]) -> N
 
 
 @pytest.mark.parametrize("facts_of", [MODULES, FUNCTIONS], ids=["modules", "functions"])
-def test_the_table_of_activations_says_what_torch_does_at_zero(facts_of: dict) -> None:  # type: ignore[type-arg]
+def test_the_table_of_activations_says_what_torch_does_at_zero(facts_of: dict) -> None:
     num_checked = 0
     for function, facts in facts_of.items():
         if "pool" in function.__name__.lower():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_labels_of_published_files_are_checked(train: list[int], test: list[int]
 
 
 def split(**changes: torch.Tensor | Normalisation | None) -> Split:
-    fields = {"images": torch.zeros(4, 1, 3, 3), "labels": torch.tensor([0, 1, 0, 1])}
+    fields: dict[str, Any] = {"images": torch.zeros(4, 1, 3, 3), "labels": torch.tensor([0, 1, 0, 1])}
     return Split(**fields | changes)
 
 

@@ -70,9 +70,15 @@ def test_a_damaged_copy_is_never_used_and_is_made_again(tmp_path: Path, file: st
         changed = bytearray(content)
         changed[-9] ^= 0x15
         path.write_bytes({"cut short": content[:-5], "emptied": b"", "a byte changed": bytes(changed)}[damage])
-    made = []
-    found = cached(tmp_path, "set", lambda: made.append(1) or built)
-    assert made == [1]
+    num_made = 0
+
+    def made() -> Arrays:
+        nonlocal num_made
+        num_made += 1
+        return built
+
+    found = cached(tmp_path, "set", made)
+    assert num_made == 1
     np.testing.assert_array_equal(found.images, built.images)
     np.testing.assert_array_equal(found.labels, built.labels)
     assert cached(tmp_path, "set", never).content_hash == found.content_hash
