@@ -5,8 +5,10 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
+import torch
 from torch import nn
 
+from models.pooling import average_pooling
 from models.weights import with_weights
 
 _WITHOUT_AUXILIARY_OUTPUTS = {"aux_logits": False, "init_weights": True}
@@ -39,4 +41,15 @@ def classifier(
         options["image_size"] = height
     elif arch.startswith("maxvit"):
         options["input_size"] = (height, width)
-    return with_weights(torchvision.models.get_model(arch, weights=None, **options), weights)
+    model = torchvision.models.get_model(arch, weights=None, **options)
+    if arch == "alexnet" or arch.startswith("vgg"):
+        _pool_repeatably(model, input_shape)
+    return with_weights(model, weights)
+
+
+def _pool_repeatably(model: Any, input_shape: tuple[int, int, int]) -> None:
+    """Put what gives the same (`models.pooling`) in the place of the pooling between features and classifier."""
+    weightless = {name: one.to("meta") for name, one in model.features.named_parameters()}
+    state = weightless | {name: one.to("meta") for name, one in model.features.named_buffers()}
+    features = torch.func.functional_call(model.features, state, torch.empty(1, *input_shape, device="meta"))
+    model.avgpool = average_pooling(model.avgpool.output_size[0], *features.shape[2:])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from models.forms import chosen_form, require_side
 from models.initial_law import draw_weights, he_fan_in, he_fan_out, normal_hundredth
+from models.pooling import average_pooling
 from models.weights import with_weights
 from models.width import scaled
 
@@ -63,7 +64,7 @@ class VGG(nn.Module):
             self.avgpool = nn.Identity()
             self.classifier = _three_layers(channels * num_positions, hidden, num_classes)
         else:
-            self.avgpool = nn.AdaptiveAvgPool2d(7)
+            self.avgpool = average_pooling(7, height // 2**num_pools, width // 2**num_pools)
             self.classifier = _three_layers(channels * 7 * 7, scaled(4096, width_factor), num_classes)
         if form == "cifar":
             draw_weights(self, convolutions=he_fan_in, linear=he_fan_in)

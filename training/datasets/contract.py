@@ -53,10 +53,14 @@ class Normalisation:
     full_scale: float = 255.0
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Float32 of uint8 images (b, channels, height, width)."""
-        mean = torch.tensor(self.mean, device=images.device)[:, None, None]
-        std = torch.tensor(self.std, device=images.device)[:, None, None]
-        return images.float().div_(self.full_scale).sub_(mean).div_(std)
+        """Float32 of uint8 images (b, channels, height, width).
+
+        By numbers, channel by channel: tensors of them would be copied to the device in every step.
+        """
+        normal = images.float().div_(self.full_scale)
+        for channel, mean, std in zip(normal.unbind(1), self.mean, self.std, strict=True):
+            channel.sub_(mean).div_(std)
+        return normal
 
 
 @dataclass(frozen=True, kw_only=True)
