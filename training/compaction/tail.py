@@ -57,7 +57,8 @@ class Tail:
     def _through_the_graph(self, images: Tensor, counts: Tensor, config: TrainingConfig) -> Tensor:
         self._network.zero_grad(set_to_none=True)
         with torch.autocast(counts.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
-            log_probabilities = torch.log_softmax(self._network.row(images.to(self._dtype))[0], 0)
+            (row,) = self._network.row(images.to(self._dtype))
+        log_probabilities = torch.log_softmax(row.to(self._dtype), 0)  # as autocast has the loss of a batch computed
         shares = label_shares(counts, len(images), config.label_smoothing).to(log_probabilities.dtype)
         loss = -shares.dot(log_probabilities)
         loss.backward()

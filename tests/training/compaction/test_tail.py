@@ -115,3 +115,14 @@ def test_the_lone_bias_gets_the_gradient_that_autograd_gives() -> None:
 def test_label_shares_are_smoothed_frequencies() -> None:
     shares = label_shares(torch.tensor([1.0, 0.0, 3.0, 0.0], dtype=torch.float64), 4, 0.2)
     torch.testing.assert_close(shares, torch.tensor([0.25, 0.05, 0.65, 0.05], dtype=torch.float64))
+
+
+def test_in_half_precision_the_loss_is_computed_as_a_batchs_is() -> None:
+    model, masks = constants()
+    small = compact(model.float(), masks, SHAPE)
+    assert isinstance(small, Compacted)
+    config = TrainingConfig(epochs=1, precision="bf16", label_smoothing=0.1)
+    labels = torch.tensor([3, 3, 0, 9, 1])
+    expected = training_loss(small.model, torch.empty(5, 0), labels, config).item()
+    found = Tail(small.model).backward(torch.empty(5, 0), counts(labels), config).item()
+    assert found == pytest.approx(expected, rel=1e-6)
