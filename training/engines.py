@@ -46,7 +46,7 @@ class Trainee:
     """Of a collapsed network, what is left to train: its logits are those of a constant, and only labels matter."""
 
     def full_state(self, state: State) -> State:
-        """The full network's state in training, given `model`'s as it stands now."""
+        """The full network's state in training, given `model`'s as it stands now; the full network is put there too."""
         return self.carry.to_full(state) if self.carry else state
 
     def own_state(self, state: State) -> State:
@@ -114,7 +114,17 @@ def needs_the_full_network(config: TrialConfig) -> str:
         return "masks change during training"
     if config.pruner.prunable != "weights":
         return f"prunable are {config.pruner.prunable}"
+    if brings_weights_back(config):
+        return "the shuffled mask brings back weights that earlier levels removed"
     return ""
+
+
+def brings_weights_back(config: TrialConfig) -> bool:
+    """Whether a mask holds weights that an earlier one removed, and training goes on where it was: what happened to
+    such a weight, and to statistics behind it, only the full network knows.
+    """
+    levels = config.levels
+    return config.pruner.ablation == "shuffle" and levels.levels > 1 and levels.rewind != "weights"
 
 
 def training_loss(model: nn.Module, images: Tensor, labels: Tensor, config: TrainingConfig) -> Tensor:

@@ -22,7 +22,7 @@ from training.build import build_criterion
 from training.config import LevelsConfig, PrunerConfig, TrialConfig
 from training.context import CohortContext, build_network
 from training.datasets.contract import Dataset
-from training.engines import trainee
+from training.engines import brings_weights_back, trainee
 from training.levels import Stretch, round_schedule, stretches
 from training.loop import Training, steps_per_epoch
 from training.masking import removed_weights, zero_removed
@@ -182,7 +182,9 @@ class Journey:
 
     def _remember_rewind_point(self) -> None:
         levels, training = self._config.levels, self._training
-        if training is None or levels.rewind != "weights" or self._number or training.step != levels.rewind_step:
+        if training is None or levels.rewind != "weights" or self._number or self._rewind is not None:
+            return
+        if training.step != levels.rewind_step:
             return
         tensors, facts = training.full_state()
         self._rewind = (tensors, {**facts, "loss_sum": 0.0, "num_seen": 0})
@@ -198,7 +200,7 @@ class Journey:
             training=self._training.state(),
             engine=self.engine,
             fallback=self.fallback,
-            start=None if isinstance(self._start, int) else self._start,
+            start=None if isinstance(self._start, int) or self._restore is None else self._start,
             rewind=self._rewind,
             epochs=list(self.epochs),
             rounds=list(self._moving.rounds if self._moving else self.rounds),
@@ -241,9 +243,10 @@ def history(config: TrialConfig, course: list[Stretch], number: int) -> str:
     """Everything that determines a trial at the end of stretch `number`: equal texts, equal bits."""
     levels, pruner = config.levels, config.pruner
     point = f"rewind point {levels.rewind_step if levels.rewind == 'weights' else None}"
+    engine = "masked dense" if brings_weights_back(config) else ""
     seeds = f"{config.seeds.init} {config.seeds.data}"
     fragments = (part.fragment for part in (config.dataset, config.model, config.training))
-    parts = [*fragments, seeds, pruner.prunable, point]
+    parts = [*fragments, seeds, pruner.prunable, point, engine]
     for stretch in course[:number]:
         parts.append(f"train {stretch.start_step} to {stretch.stop_step}")
         is_last = stretch.density == config.density

@@ -115,7 +115,7 @@ class Training:
         self._noise = state if "noise" in facts else None
 
     def full_state(self) -> State:
-        """`state()` of the full network: what networks with other masks can go on from."""
+        """`state()` of the full network, which is put there too: what networks with other masks can go on from."""
         return self._trainee.full_state(self.state())
 
     def load_full(self, state: State) -> None:

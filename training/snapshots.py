@@ -69,7 +69,7 @@ class Snapshot:
     fallback: str
     """What trains, as in the trial's record."""
     start: State | None = None
-    """The full network's state that the stretch started from; None where that is the network as initialised."""
+    """The full network's state that the stretch started from, where a small network has to be made of it again."""
     rewind: State | None = None
     """The full network's state to rewind to, once it was passed."""
     epochs: list[EpochRecord] = field(default_factory=list)

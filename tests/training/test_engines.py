@@ -112,6 +112,14 @@ def test_a_collapsed_network_is_flagged_and_trains_on_labels_alone(monkeypatch: 
     [
         (replace(TRIAL, pruner=PrunerConfig(name="rigl", options='{"every":5}')), "masks change during training"),
         (replace(TRIAL, pruner=replace(TRIAL.pruner, prunable="weights,biases")), "prunable are weights,biases"),
+        (
+            replace(
+                TRIAL,
+                pruner=replace(TRIAL.pruner, ablation="shuffle"),
+                levels=LevelsConfig(pre_epochs=1, levels=2, rewind="lr"),
+            ),
+            "the shuffled mask brings back weights that earlier levels removed",
+        ),
     ],
 )
 def test_what_needs_the_full_network_says_so_in_the_record(config: TrialConfig, reason: str) -> None:

@@ -156,7 +156,7 @@ def test_a_trial_cut_off_anywhere_ends_with_the_same_bits(
 def test_noise_goes_on_where_it_was(noisy_model: ModelConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(IMP, model=noisy_model)
     undisturbed = measured(run_trial(config, context()))
-    for num_steps in (4, 13, 9):
+    for num_steps in (4, 1, 13, 9):  # 4 + 1: where the trial rewinds to
         with monkeypatch.context() as patch, pytest.raises(Killed):
             kill_after(patch, num_steps)
             run_trial(config, context(Store(tmp_path), seconds=0))
@@ -244,6 +244,17 @@ def test_dense_training_is_shared_by_all_criteria(monkeypatch: pytest.MonkeyPatc
     steps, together = count_steps(monkeypatch), context()
     assert [measured(run_trial(config, together)) for config in configs] == alone
     assert steps == [2 * STEPS_PER_EPOCH + 3 * STEPS_PER_EPOCH]
+
+
+def test_a_shuffled_mask_shares_only_what_was_trained_alike() -> None:
+    """It brings back weights that an earlier level removed, so all its levels are trained masked dense."""
+    plain = replace(SETTINGS["iterative fine-tuning"], pruner=PrunerConfig(name="random"))
+    shuffled = replace(plain, pruner=replace(plain.pruner, ablation="shuffle"))
+    together = context()
+    for config, engine in ((plain, "compact"), (shuffled, "reference")):
+        record = run_trial(config, together)
+        assert record.execution.engine == engine
+        assert measured(record) == measured(run_trial(config, context()))
 
 
 def test_what_changes_the_training_is_not_shared(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,25 @@ class _Piece:
     """Entries of a parameter of the small network that sit in one of the full network. Both by name."""
 
     small: str
-    here: slice
     full: str
-    there: Tensor
-    """Flat indices."""
+    there: tuple[Tensor, ...]
+    """Indices; flat ones of entries that are left out."""
+    here: slice | None = None
+    """The part of a flat parameter that entries left out are; None where the small parameter is the piece."""
+
+    def put(self, known: Tensor, full: Tensor) -> None:
+        """Write into the full network's tensor what the small one knows."""
+        if self.here is None:
+            full[self.there] = known
+        else:
+            full.view(-1)[self.there] = known.flatten()[self.here]
+
+    def take(self, known: Tensor, small: Tensor) -> None:
+        """Write into the small network's tensor what the full one knows."""
+        if self.here is None:
+            small.copy_(known[self.there])
+        else:
+            small.view(-1)[self.here] = known.flatten()[self.there]
 
 
 class Carry:
@@ -39,7 +54,7 @@ class Carry:
         self._numbers = {net: _numbers(net, config) for net in (small.model, model)}
 
     def to_full(self, state: State) -> State:
-        """The full network's state; `state` is the small one's as it stands now."""
+        """The full network's state; `state` is the small one's as it stands now. The full network is put there too."""
         tensors, facts = state
         self._small.restore_into(self._model)
         full = _others(tensors) | network_state(self._model)
@@ -47,44 +62,45 @@ class Carry:
         for piece in self._pieces():
             for key, known in _known(tensors, self._numbers[self._small.model][piece.small]).items():
                 name = f"{OPTIMIZER}{self._numbers[self._model][piece.full]}/{key}"
-                if known.dim():
-                    into = full.setdefault(name, known.new_zeros(shapes[piece.full]))
-                    into.view(-1)[piece.there] = known.flatten()[piece.here]
-                else:
+                if not known.dim():
                     full[name] = known.clone()
+                    continue
+                if name not in full:
+                    full[name] = known.new_zeros(shapes[piece.full])
+                piece.put(known, full[name])
         return full, facts
 
     def of_full(self, state: State) -> State:
         """The small network's state where the full one's is `state`: the small network was made of it."""
         tensors, facts = state
         small = _others(tensors) | network_state(self._small.model)
-        parameters = dict(self._small.model.named_parameters())
+        shapes = {name: parameter.shape for name, parameter in self._small.model.named_parameters()}
         for piece in self._pieces():
             for key, known in _known(tensors, self._numbers[self._model][piece.full]).items():
                 name = f"{OPTIMIZER}{self._numbers[self._small.model][piece.small]}/{key}"
-                if known.dim():
-                    into = small.setdefault(name, known.new_zeros(parameters[piece.small].shape))
-                    into.view(-1)[piece.here] = known.flatten()[piece.there]
-                else:
+                if not known.dim():
                     small[name] = known.clone()
+                    continue
+                if name not in small:
+                    small[name] = known.new_zeros(shapes[piece.small])
+                piece.take(known, small[name])
         return small, facts
 
     def _pieces(self) -> Iterator[_Piece]:
-        """Where every entry of the small network's parameters comes from: made anew, for they are many."""
-        shapes = {name: parameter.shape for name, parameter in self._model.named_parameters()}
+        """Where every entry of the small network's parameters comes from."""
+        parameters = {name for name, _ in self._model.named_parameters()}
         for slot in self._small.slots:
-            if slot.full_name in shapes:
-                places = torch.arange(shapes[slot.full_name].numel(), device=slot.index[0].device)
-                there = places.view(shapes[slot.full_name])[slot.index].flatten()
-                yield _Piece(f"layers.{slot.small_name}", slice(0, len(there)), slot.full_name, there)
+            if slot.full_name in parameters:
+                yield _Piece(f"layers.{slot.small_name}", slot.full_name, slot.index)
         for kind, name, index, here in self._small.model.idle.places:
-            yield _Piece(f"idle.{kind}", here, name, index)
+            yield _Piece(f"idle.{kind}", name, (index,), here)
 
 
 def in_motion(model: nn.Module, state: State, config: TrainingConfig) -> dict[str, Tensor]:
-    """By parameter of the full `model`: True for entries that the optimizer may move without a gradient."""
+    """By bias or offset of the full `model`: True for entries that the optimizer may move without a gradient."""
     found = {}
-    for name, number in _numbers(model, config).items():
+    biases = {name: number for name, number in _numbers(model, config).items() if name.endswith("bias")}
+    for name, number in biases.items():
         moving = [known != 0 for known in _known(state[0], number).values() if known.dim()]
         if moving:
             found[name] = torch.stack(moving).any(0)

@@ -4,8 +4,9 @@
     ... train small.model under small.masks, exactly as `model` under `masks` ...
     small.restore_into(model)
 
-Train it with fresh optimizers that treat every entry of a parameter by itself (SGD, Adam, AdamW, RMSprop), and set
-removed weights to zero after each step, as the reference loop does. Why it is exact, and for what: docs/compaction.md.
+Train it with optimizers that treat every entry of a parameter by itself (SGD, Adam, AdamW, RMSprop), fresh ones or,
+with `in_motion`, ones that go on (`carry.py`), and set removed weights to zero after each step, as the reference loop
+does. Why it is exact, and for what: docs/compaction.md.
 """
 
 from __future__ import annotations

@@ -118,6 +118,11 @@ def _generators_as_found(device: torch.device) -> Iterator[None]:
 def _trace(model: nn.Module) -> fx.GraphModule:
     """Traced in both modes: a network that takes another way in training cannot be read from one of them."""
     was_training = {module: module.training for module in model.modules()}
+    buffers = [
+        (module, name, buffer, buffer.clone())
+        for module in model.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
     device, kind = next(model.parameters()).device, type(model).__name__
     found = noise_state(device)
     try:
@@ -129,6 +134,8 @@ def _trace(model: nn.Module) -> fx.GraphModule:
     finally:
         for module, mode in was_training.items():
             module.training = mode
+        for module, name, buffer, content in buffers:  # a forward pass may count its calls
+            module._buffers[name] = buffer.copy_(content)
     if not _are_equal(found, noise_state(device)):
         raise NotUnderstood(f"{kind} draws random numbers in Python: its next forward pass may be another")
     if str(train) != str(evaluate):

@@ -11,8 +11,8 @@ That something *stays* zero rests on biases and BatchNorm offsets that are zero 
 they get none rests on activations whose input is exactly zero (ReLU passes no gradient back there), which rests on
 those zeros. The circle is sound by induction over steps: if all assumed offsets are zero before a step, what is
 computed here holds in that step, so their gradients are zero and they are zero after it, under any optimizer that
-leaves a zero parameter with a zero gradient alone. So all zero offsets are assumed at first, and those that might get a
-gradient are given up until none is left.
+leaves a zero parameter with a zero gradient alone (those that momentum still moves are not assumed). So all zero
+offsets are assumed at first, and those that might get a gradient are given up until none is left.
 """
 
 from __future__ import annotations

@@ -108,6 +108,9 @@ def test_levels_of_pruning_carry_on_what_masked_dense_training_does(network: str
         reference, expected = stretch(models["reference"], masks, config, "reference", states["reference"], data, 5)
         _, found = stretch(models["compact"], masks, config, "compact", states["compact"], data, 5)
         assert_same_network(found, reference, expected, masks)
+        images, _ = next(iter(data.test.batches(None, 28)))
+        logits, ours = (models[engine].eval()(images) for engine in ("reference", "compact"))
+        assert_close(ours.detach(), logits.detach())  # by running statistics
         states = {"reference": expected, "compact": found}
 
 

@@ -77,6 +77,30 @@ def test_an_unfed_unit_stays_where_zero_becomes_something_else() -> None:
         assert hidden_units_left(model) == 2, offset
 
 
+class CountsItsCalls(nn.Module):
+    seen: Tensor
+    last: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("seen", torch.zeros(()))
+        self.register_buffer("last", torch.zeros(()))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.seen += 1
+        self.last = self.seen + 1
+        return self.layer(inputs)
+
+
+def test_a_network_that_counts_its_calls_is_not_called_by_being_read() -> None:
+    model = CountsItsCalls()
+    seen = model.seen
+    compact(model, {"layer.weight": torch.ones(2, 2, dtype=torch.bool)}, (2,))
+    assert model.seen is seen
+    assert (float(model.seen), float(model.last)) == (0, 0)
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.3])
 def test_weights_that_are_left_out_shrink_by_weight_decay_as_in_closed_form(weight_decay: float) -> None:
     model = two_layers(nn.ReLU())
