@@ -8,10 +8,10 @@ from torch import nn
 def average_pooling(to: int, height: int, width: int) -> nn.Module:
     """The mean over (height, width) in `to` x `to` windows, as `nn.AdaptiveAvgPool2d(to)`.
 
-    That module's gradient adds up in any order on a GPU, and deterministic training refuses it, except for `to` 1. So
-    it is left out where it changes nothing, as in VGG at 224x224, and a plain mean where windows are of one size.
+    That module's gradient adds up in any order on a GPU, and deterministic training refuses it. So it is left out where
+    it changes nothing, as in VGG at 224x224, and a plain mean where windows are of one size.
     """
-    if to == 1 or height % to or width % to:
+    if height % to or width % to:
         return nn.AdaptiveAvgPool2d(to)
     if (height, width) == (to, to):
         return nn.Identity()

@@ -120,8 +120,9 @@ def needs_the_full_network(config: TrialConfig) -> str:
 
 
 def brings_weights_back(config: TrialConfig) -> bool:
-    """Whether a mask holds weights that an earlier one removed, and training goes on where it was: what happened to
-    such a weight, and to statistics behind it, only the full network knows.
+    """Whether a mask holds weights that an earlier one removed, and training goes on where it was.
+
+    What has become of such a weight's momentum and of statistics behind it, only the full network knows.
     """
     levels = config.levels
     return config.pruner.ablation == "shuffle" and levels.levels > 1 and levels.rewind != "weights"

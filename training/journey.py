@@ -133,7 +133,7 @@ class Journey:
             self._context.snapshots.share(
                 history(self._config, self._course, self._number),
                 self._config,
-                replace(self._snapshot(), training=self._start, is_at_end=True, start=None),
+                self._snapshot(self._start, is_at_end=True),
                 keep=stretch.level == 0,
             )
 
@@ -190,17 +190,21 @@ class Journey:
         self._rewind = (tensors, {**facts, "loss_sum": 0.0, "num_seen": 0})
 
     def _save(self) -> None:
-        self._context.snapshots.save(self._config, self._snapshot())
-
-    def _snapshot(self) -> Snapshot:
         assert self._training is not None
+        self._context.snapshots.save(self._config, self._snapshot(self._training.state()))
+
+    def _snapshot(self, state: State, *, is_at_end: bool = False) -> Snapshot:
+        is_rebuilt = (
+            not is_at_end and self._restore is not None
+        )  # a small network, made of what the stretch started from
         return Snapshot(
             stretch=self._number,
             masks=self._moving.masks if self._moving else self.masks,
-            training=self._training.state(),
+            training=state,
+            is_at_end=is_at_end,
             engine=self.engine,
             fallback=self.fallback,
-            start=None if isinstance(self._start, int) or self._restore is None else self._start,
+            start=self._start if is_rebuilt and not isinstance(self._start, int) else None,
             rewind=self._rewind,
             epochs=list(self.epochs),
             rounds=list(self._moving.rounds if self._moving else self.rounds),

@@ -55,36 +55,29 @@ class Carry:
 
     def to_full(self, state: State) -> State:
         """The full network's state; `state` is the small one's as it stands now. The full network is put there too."""
-        tensors, facts = state
         self._small.restore_into(self._model)
-        full = _others(tensors) | network_state(self._model)
-        shapes = {name: parameter.shape for name, parameter in self._model.named_parameters()}
-        for piece in self._pieces():
-            for key, known in _known(tensors, self._numbers[self._small.model][piece.small]).items():
-                name = f"{OPTIMIZER}{self._numbers[self._model][piece.full]}/{key}"
-                if not known.dim():
-                    full[name] = known.clone()
-                    continue
-                if name not in full:
-                    full[name] = known.new_zeros(shapes[piece.full])
-                piece.put(known, full[name])
-        return full, facts
+        return self._translated(state, self._small.model, self._model)
 
     def of_full(self, state: State) -> State:
         """The small network's state where the full one's is `state`: the small network was made of it."""
+        return self._translated(state, self._model, self._small.model)
+
+    def _translated(self, state: State, known: nn.Module, wanted: nn.Module) -> State:
+        """What the optimizer of one network knows, as that of the other would; the other's tensors are as they are."""
         tensors, facts = state
-        small = _others(tensors) | network_state(self._small.model)
-        shapes = {name: parameter.shape for name, parameter in self._small.model.named_parameters()}
+        found = _others(tensors) | network_state(wanted)
+        shapes = {name: parameter.shape for name, parameter in wanted.named_parameters()}
         for piece in self._pieces():
-            for key, known in _known(tensors, self._numbers[self._model][piece.full]).items():
-                name = f"{OPTIMIZER}{self._numbers[self._small.model][piece.small]}/{key}"
-                if not known.dim():
-                    small[name] = known.clone()
+            here, there = (piece.small, piece.full) if wanted is self._model else (piece.full, piece.small)
+            for key, tensor in _known(tensors, self._numbers[known][here]).items():
+                name = f"{OPTIMIZER}{self._numbers[wanted][there]}/{key}"
+                if not tensor.dim():
+                    found[name] = tensor.clone()
                     continue
-                if name not in small:
-                    small[name] = known.new_zeros(shapes[piece.small])
-                piece.take(known, small[name])
-        return small, facts
+                if name not in found:
+                    found[name] = tensor.new_zeros(shapes[there])
+                (piece.put if wanted is self._model else piece.take)(tensor, found[name])
+        return found, facts
 
     def _pieces(self) -> Iterator[_Piece]:
         """Where every entry of the small network's parameters comes from."""
