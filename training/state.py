@@ -43,15 +43,21 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `optimizer_state` copied; what the optimizer held besides is forgotten."""
-    by_parameter: dict[int, dict[str, Tensor]] = {}
+    known = known_by_parameter(tensors)
+    optimizer.state.clear()
+    for number, parameter in enumerate(_parameters(optimizer)):
+        if number in known:
+            optimizer.state[parameter] = {key: _as_laid_out(of, parameter) for key, of in known[number].items()}
+
+
+def known_by_parameter(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """What `optimizer_state` copied, by number of the parameter and the optimizer's own name for it."""
+    known: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith(OPTIMIZER):
             place, key = name.removeprefix(OPTIMIZER).split("/", 1)
-            by_parameter.setdefault(int(place), {})[key] = tensor.detach()
-    optimizer.state.clear()
-    for number, parameter in enumerate(_parameters(optimizer)):
-        if number in by_parameter:
-            optimizer.state[parameter] = {key: _as_laid_out(of, parameter) for key, of in by_parameter[number].items()}
+            known.setdefault(int(place), {})[key] = tensor.detach()
+    return known
 
 
 def noise_state(device: torch.device) -> Noise:

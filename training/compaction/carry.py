@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from training.compaction.compact import Compacted
 from training.config import TrainingConfig
 from training.optimizer import decay_groups
-from training.state import MODEL, OPTIMIZER, State, network_state
+from training.state import MODEL, OPTIMIZER, State, known_by_parameter, network_state
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,12 @@ class Carry:
     def _translated(self, state: State, known: nn.Module, wanted: nn.Module) -> State:
         """What the optimizer of one network knows, as that of the other would; the other's tensors are as they are."""
         tensors, facts = state
+        known_by_number = known_by_parameter(tensors)
         found = _others(tensors) | network_state(wanted)
         shapes = {name: parameter.shape for name, parameter in wanted.named_parameters()}
         for piece in self._pieces():
             here, there = (piece.small, piece.full) if wanted is self._model else (piece.full, piece.small)
-            for key, tensor in _known(tensors, self._numbers[known][here]).items():
+            for key, tensor in known_by_number.get(self._numbers[known][here], {}).items():
                 name = f"{OPTIMIZER}{self._numbers[wanted][there]}/{key}"
                 if not tensor.dim():
                     found[name] = tensor.clone()
@@ -91,12 +92,12 @@ class Carry:
 
 def in_motion(model: nn.Module, state: State, config: TrainingConfig) -> dict[str, Tensor]:
     """By bias or offset of the full `model`: True for entries that the optimizer may move without a gradient."""
-    found = {}
-    biases = {name: number for name, number in _numbers(model, config).items() if name.endswith("bias")}
-    for name, number in biases.items():
-        moving = [known != 0 for known in _known(state[0], number).values() if known.dim()]
-        if moving:
-            found[name] = torch.stack(moving).any(0)
+    found, known = {}, known_by_parameter(state[0])
+    for name, number in _numbers(model, config).items():
+        if name.endswith("bias"):
+            moving = [tensor != 0 for tensor in known.get(number, {}).values() if tensor.dim()]
+            if moving:
+                found[name] = torch.stack(moving).any(0)
     return found
 
 
@@ -105,12 +106,6 @@ def _numbers(model: nn.Module, config: TrainingConfig) -> dict[str, int]:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     ordered = [one for group in decay_groups(model.parameters(), config) for one in group["params"]]  # type: ignore[attr-defined]
     return {names[id(parameter)]: number for number, parameter in enumerate(ordered)}
-
-
-def _known(tensors: Mapping[str, Tensor], number: int) -> dict[str, Tensor]:
-    """What the optimizer knows of a parameter, by its own names."""
-    start = f"{OPTIMIZER}{number}/"
-    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
 def _others(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
