@@ -57,7 +57,7 @@ def table(results: pl.LazyFrame) -> pl.LazyFrame:
             seconds.median().alias("epoch_seconds"),
             seconds.min().alias("least"),
             seconds.max().alias("most"),
-            (connected & (pl.col("engine") == "compact")).sum().cast(pl.Int64).alias("num_compact"),
+            (connected & pl.col("engine").is_in(["compact", "fused"])).sum().cast(pl.Int64).alias("num_compact"),
             (~connected).sum().cast(pl.Int64).alias("num_disconnected"),
         )
         .join(dense, on=group, how="left")

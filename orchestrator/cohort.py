@@ -245,7 +245,7 @@ class CohortRunner:
             now = time.monotonic()
             progress.add(self._rows[trial.trial_id], record, now - started)
             started = now
-            if now > self._give_back_at and not self._careful:
+            if now > self._give_back_at and not self._careful and not self.context.num_begun:
                 progress.finished = True
                 if (next_row := self._rows[trial.trial_id] + 1) < self._cohort.stop:
                     progress.given_back = (next_row, self._cohort.stop)

@@ -184,10 +184,11 @@ def _run_once(
     )
     remove_old_runs(store)
     costs = cost_model(file, store, plan, device=options.device, data_root=options.data_root)
-    trials = in_running_order(plan.to_run, costs)
+    fuses = options.engine == "fused"
+    trials = in_running_order(plan.to_run, costs, fuses=fuses)
     publish_run(store, settings, trials)
     keep_forecast(store, run_id, forecast(costs, trials))
-    schedule = Schedule(trials, costs, location=store.location, run_id=run_id, deadline=deadline)
+    schedule = Schedule(trials, costs, location=store.location, run_id=run_id, deadline=deadline, fuses=fuses)
     cluster = Cluster(
         address=options.address,
         slots=options.slots,

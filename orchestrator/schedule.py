@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from orchestrator.cost import CostModel, Estimate
 from orchestrator.deadline import Deadline
 from orchestrator.sharing import in_sharing_order, sharing_starts
 from orchestrator.trials import Trials
+from training.config import LOOKS_AHEAD
 
 COHORTS_PER_SLOT = 8
 """At least, where there is work for so many."""
@@ -39,17 +40,21 @@ PATIENCE = 2.0
 """Times its expected seconds that a cohort may take before it gives back what it has not begun."""
 
 
-def in_running_order(trials: Trials, costs: CostModel) -> Trials:
+def in_running_order(trials: Trials, costs: CostModel, *, fuses: bool = False) -> Trials:
     """The trials in the order in which they are handed out, those that share anything side by side.
 
-    Neighbours of one seed, pruner and recipe share scores, so they move as one; groups go by their longest trial, to
-    within a factor of two, and otherwise stay where they were.
+    Neighbours of one seed, pruner and recipe share scores, so they move as one; with `fuses`, those that differ in
+    seeds alone, whose networks are trained side by side. Groups go by their longest trial, to within a factor of two,
+    and otherwise stay where they were.
     """
     trials = in_sharing_order(trials)
     if not len(trials):
         return trials
+    moves_as_one = ("dataset", "model", "pruner", "training", "levels", "density" if fuses else "seeds")
+    if fuses:
+        trials = _gathered(trials, moves_as_one)
     shares_training = ~sharing_starts(trials)[0]
-    begins = _changes(trials, "dataset", "model", "seeds", "pruner", "training", "levels") & ~shares_training
+    begins = _changes(trials, *moves_as_one) & ~shares_training
     longest = np.maximum.reduceat(costs.predict_all(trials), np.flatnonzero(begins))
     scale = np.floor(np.log2(longest))[np.cumsum(begins) - 1]
     return trials.take(np.argsort(-scale, kind="stable"))
@@ -66,10 +71,11 @@ class Schedule:
         location: str,
         run_id: str,
         deadline: Deadline | None = None,
+        fuses: bool = False,
         clock: Callable[[], float] = time.monotonic,
         seconds_between_predictions: float = 1.0,
     ) -> None:
-        """`trials` are the rows of the run's plan file, in running order."""
+        """`trials` are the rows of the run's plan file, in running order; with `fuses` they train side by side."""
         self.trials, self.costs = trials, costs
         self._clock, self._seconds_between_predictions = clock, seconds_between_predictions
         self._location, self._run_id, self._deadline = location, run_id, deadline
@@ -79,6 +85,8 @@ class Schedule:
         self._num_running = 0
         self._waiting = [(0, len(trials))] if len(trials) else []
         """Ranges of rows that no cohort has; the last is handed out next."""
+        self._together = LOOKS_AHEAD if fuses else 1
+        """Trials that a cohort has at least, where there are enough for all slots."""
         self._is_done = np.zeros(len(trials), bool)
         self._num_cohorts = 0
         self._sums: NDArray[np.float64] = np.zeros(len(trials) + 1)
@@ -95,7 +103,7 @@ class Schedule:
             if not self._waiting:
                 return None
             start, end = self._waiting.pop()
-            stop = self._stop(start, end, target)
+            stop = self._stop(start, end, target, self._at_least(end - start, slots))
             if stop < end:
                 self._waiting.append((stop, end))
             needed = self._needed_seconds(start, stop, slots)
@@ -159,19 +167,33 @@ class Schedule:
         longest = self.costs.longest(self.trials[start:stop])
         return self._deadline.needed_seconds(longest, is_first=self._num_cohorts < slots)
 
-    def _stop(self, start: int, end: int, target: float) -> int:
+    def _at_least(self, num_next: int, slots: int) -> int:
+        """Trials that the next cohort should have, be they long or short."""
+        waiting = num_next + sum(stop - start for start, stop in self._waiting)
+        return max(1, min(self._together, waiting // slots))
+
+    def _stop(self, start: int, end: int, target: float, at_least: int) -> int:
         """Where a cohort of about `target` seconds that begins at `start` ends: never within shared levels."""
         end = min(end, _next(self._begins_network, start, end))
         is_known = self.costs.knows(self.trials[start].config)
         largest = min(LARGEST_COHORT if is_known else FIRST_COHORT, end - start)
         within = np.searchsorted(self._sums[start + 1 : start + largest + 1], self._sums[start] + target, side="right")
-        stop = start + max(1, int(within))
+        stop = min(end, start + max(at_least, int(within)))
         if stop == end:
             return end
         for begins in (self._begins_dense, self._begins_levels):
             if (places := np.flatnonzero(begins[start + 1 : stop + 1])).size:
                 return start + 1 + int(places[-1])
         return _next(self._begins_levels, stop, end)
+
+
+def _gathered(trials: Trials, parts: Sequence[str]) -> Trials:
+    """Those that agree in `parts` side by side, where the first of them was; pruned after training, where they were."""
+    levels = trials.parts.of["levels"]
+    trains_first = np.array([bool(one.pre_epochs) for one in levels], bool)[trials.frame["levels"].to_numpy()]
+    _, first, number = np.unique(trials.frame.select(parts).to_numpy(), axis=0, return_index=True, return_inverse=True)
+    places = np.where(trains_first, np.arange(len(trials)), first[number.reshape(-1)])
+    return trials.take(np.argsort(places, kind="stable"))
 
 
 def cohorts_of(schedule: Schedule, slots: int) -> Iterator[Cohort]:

@@ -20,6 +20,8 @@ NUMERICS_VERSION = 2
 
 CHECKPOINT_SECONDS = 300.0
 """Between checkpoints of a trial unless told otherwise: shorter trials write none. Not part of a trial."""
+LOOKS_AHEAD = 16
+"""Trials that the fused engine begins together: their networks wait for each other in memory."""
 WHOSE = ".json"
 """Ends the file beside a snapshot's folder that holds the configuration of a trial it is for."""
 

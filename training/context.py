@@ -27,7 +27,7 @@ from pruning.table import reads_prune_set
 from pruning.unit_groups import UnitGroups, unit_groups
 from training.build import build_criterion, build_model, load_dataset
 from training.checkpoint import Shelf
-from training.config import CHECKPOINT_SECONDS, DatasetConfig, PrunerConfig, TrialConfig
+from training.config import CHECKPOINT_SECONDS, LOOKS_AHEAD, DatasetConfig, PrunerConfig, TrialConfig
 from training.datasets.contract import Dataset
 from training.datasets.holdout import hold_out
 from training.device import ExecutionClass, prepare_device
@@ -69,6 +69,10 @@ class CohortContext:
         self.gpu_turns = GpuTurns.of(self.device)
         self.known_prunings = KnownPrunings()
         self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds, wish=wish)
+        self.looks_ahead = LOOKS_AHEAD if engine == "fused" else 1
+        """Trials that are begun together, for some of them to be trained side by side."""
+        self.num_begun = 0
+        """Of those, the ones whose records are still to come."""
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
         self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None

@@ -9,7 +9,7 @@ import torch
 
 from training.freed_memory import keep_freed_memory
 
-ENGINES = ("compact", "reference")
+ENGINES = ("compact", "fused", "reference")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,8 @@ class ExecutionClass:
     dtype: str
     """Precision of training: "float32", or "bf16" (autocast)."""
     engine: str
-    """"reference": dense tensors, masked after every step; "compact": the small network that is left."""
+    """"reference": dense tensors, masked after every step; "compact": the small network that is left; "fused":
+    several of those at a time, to rounding."""
     threads: int
 
 

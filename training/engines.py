@@ -18,9 +18,10 @@ from pruning.dynamic.contract import is_dynamic
 from pruning.masks import Masks
 from training.build import build_criterion
 from training.compaction.carry import Carry, in_motion
-from training.compaction.compact import NotCompacted, compact
+from training.compaction.compact import Compacted, NotCompacted, compact
 from training.compaction.tail import Tail
 from training.config import TrainingConfig, TrialConfig
+from training.fusion.reading import NotFused, Reading, read
 from training.masking import Removed, removed_weights
 from training.optimizer import build_optimizer
 from training.state import State
@@ -35,13 +36,16 @@ class Trainee:
     """Weights of `model` that are set to zero after every step."""
     optimizer: torch.optim.Optimizer
     engine: str = "reference"
-    """"reference": dense tensors, masked after every step; "compact": the small network."""
+    """"reference": dense tensors, masked after every step; "compact": the small network; "fused": that network, which
+    may be trained beside others."""
     fallback: str = ""
-    """Why the reference engine trains although the compact one was asked for."""
+    """Why another engine trains than was asked for."""
     restore_into: Callable[[nn.Module], None] | None = None
     """Writes what training made of `model` into the full one; None where `model` is that."""
     carry: Carry | None = None
     """Between the states of `model` in training and those of the full one; None where `model` is that."""
+    reading: Reading | None = None
+    """Of the fused engine, what says whom it can be trained beside."""
     tail: Tail | None = None
     """Of a collapsed network, what is left to train: its logits are those of a constant, and only labels matter."""
 
@@ -97,15 +101,28 @@ def trainee(
     small = compact(model, masks, input_shape, moving)
     if isinstance(small, NotCompacted):
         return masked_dense(model, masks, config.training, fallback=small.reason)
+    reading, apart = _fused(small, input_shape, config) if engine == "fused" else (None, "")
     return Trainee(
         model=small.model,
         removed=small.removed_weights(),
         optimizer=small.optimizer(config.training),
-        engine="compact",
+        engine="fused" if reading else "compact",
+        fallback=apart,
+        reading=reading,
         restore_into=small.restore_into,
         carry=Carry(small, model, config.training),
         tail=None if small.depends_on_images else Tail(small.model),
     )
+
+
+def _fused(small: Compacted, input_shape: tuple[int, int, int], config: TrialConfig) -> tuple[Reading | None, str]:
+    """What the fused engine must know of a small network, or why it is trained by itself."""
+    if config.levels.pre_epochs:
+        return None, "training goes on between prunings"
+    try:
+        return read(small.model, input_shape), ""
+    except NotFused as error:
+        return None, str(error)
 
 
 def needs_the_full_network(config: TrialConfig) -> str:

@@ -58,6 +58,8 @@ class Journey:
         """Where the current stretch was left, if it was."""
         self._is_at_end = False
         """Whether another trial has trained the current stretch."""
+        self._is_under_way = False
+        """Whether the current stretch has begun."""
         self._rewind: State | None = None
         self._moving = _moving_masks(config, self._course[-1].stop_step)
         self.model = model
@@ -67,6 +69,7 @@ class Journey:
         self.layers: list[LayerRecord] = []
         self.is_connected: bool | None = None
         self.engine, self.fallback = "reference", ""
+        self.fused_with: int | None = None
         self._restore: Callable[[nn.Module], None] | None = None
         self._context.snapshots.start_clock()
         self._take_up()
@@ -79,18 +82,32 @@ class Journey:
 
     def train(self, stretch: Stretch) -> None:
         """Train to the end of `stretch`, from its start or from where it was left."""
+        training = self._training if self._is_under_way else self.begin(stretch)
+        if training is None:
+            return
+        for record in training.run(stretch.stop_step, self._after_step):
+            self.epochs.append(record)
+            if self.is_save_due():
+                self.save()
+        self._finish(stretch, training)
+
+    def begin(self, stretch: Stretch) -> Training | None:
+        """The training of `stretch`, at its start or where it was left; None where there is nothing to train.
+
+        `train` goes on from wherever it stands when that is called.
+        """
         if stretch.density is not None and stretch.stop_step == 0:
-            return  # pruned as initialised
+            return None  # pruned as initialised
         if self._config.training.epochs == 0:
             self.engine = self._context.execution.engine
             zero_removed(removed_weights(self.model, self.masks))
-            return  # pruned and nothing more
+            return None  # pruned and nothing more
         goes_on_from = None if isinstance(self._start, int) else self._start
         if goes_on_from is not None:
             load_network_state(self.model, goes_on_from[0])
         if self._is_at_end:
             self._is_at_end = False
-            return
+            return None
         chosen = trainee(
             self.model,
             self.masks,
@@ -117,10 +134,14 @@ class Journey:
         else:
             training.load_full(self._start)
         self._remember_rewind_point()
-        for record in training.run(stretch.stop_step, self._after_step):
-            self.epochs.append(record)
-            if self._context.snapshots.is_due():
-                self._save()
+        self._is_under_way = True
+        if chosen.engine == "fused":
+            self.fused_with = 1
+        return training
+
+    def _finish(self, stretch: Stretch, training: Training) -> None:
+        """What is known once `stretch` is trained."""
+        self._is_under_way = False
         if self._moving is not None and stretch.level:
             self.masks = self._moving.masks
             self.rounds = self._moving.rounds
@@ -177,8 +198,8 @@ class Journey:
         assert self._training is not None
         self._remember_rewind_point()
         # an epoch's last step is followed by its record: then is the time
-        if self._training.step % self._steps_per_epoch and self._context.snapshots.is_due():
-            self._save()
+        if self._training.step % self._steps_per_epoch and self.is_save_due():
+            self.save()
 
     def _remember_rewind_point(self) -> None:
         levels, training = self._config.levels, self._training
@@ -189,7 +210,16 @@ class Journey:
         tensors, facts = training.full_state()
         self._rewind = (tensors, {**facts, "loss_sum": 0.0, "num_seen": 0})
 
-    def _save(self) -> None:
+    def charge(self, seconds: float) -> None:
+        """Somebody else trained for this trial so long."""
+        self._timer.add({"train": seconds})
+
+    def is_save_due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return self._context.snapshots.is_due()
+
+    def save(self) -> None:
+        """Write a checkpoint. Raises Interrupted where that is all that was waited for."""
         assert self._training is not None
         self._context.snapshots.save(self._config, self._snapshot(self._training.state()))
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from pruning.masks import Masks
 from training.config import PRECISIONS, TrainingConfig
-from training.datasets.contract import Dataset
+from training.datasets.contract import Batch, Dataset
 from training.datasets.labels_only import without_images
 from training.engines import Trainee, masked_dense
 from training.evaluate import evaluate
 from training.masking import clip_gradients, removed_weights, zero_removed
 from training.moving_masks import MovingMasks
-from training.optimizer import learning_rate
+from training.optimizer import learning_rate, set_rate
 from training.record import EpochRecord
 from training.seeds import derive_seed, generator, global_seed
 from training.state import (
@@ -58,14 +58,14 @@ class Training:
         """
         if config.precision not in PRECISIONS:
             raise ValueError(f"precision {config.precision!r}: expected one of {', '.join(PRECISIONS)}")
+        self.trainee, self.config = trainee, config
         self.model = trainee.model
         self.step = 0
         """Steps of the recipe that lie behind."""
         self.steps_per_epoch = steps_per_epoch(dataset, config)
-        self._trainee = trainee
-        self._dataset = dataset if trainee.tail is None else without_images(dataset)
-        self._config, self._order_seed = config, order_seed
-        self._level, self._moving = level, moving
+        self.dataset = dataset if trainee.tail is None else without_images(dataset)
+        self.order_seed, self.level = order_seed, level
+        self._moving = moving
         self._device = dataset.train.labels.device
         self._removed, self._optimizer = trainee.removed, trainee.optimizer
         zero_removed(self._removed)
@@ -82,12 +82,12 @@ class Training:
         """
         while self.step < stop_step:
             epoch = self.step // self.steps_per_epoch + 1
-            with global_seed(self._order_seed, f"noise/{epoch}", self._device):
-                lr = self._train_epoch(epoch, min(stop_step, epoch * self.steps_per_epoch), after_step)
+            with global_seed(self.order_seed, f"noise/{epoch}", self._device):
+                lr = self._train_epoch(min(stop_step, epoch * self.steps_per_epoch), after_step)
             if self.step % self.steps_per_epoch == 0:
                 loss = float(self._loss_sum) / self._num_seen
                 self._start_epoch()
-                yield measured(self.model, self._dataset, level=self._level, epoch=epoch, lr=lr, train_loss=loss)
+                yield measured(self.model, self.dataset, level=self.level, epoch=epoch, lr=lr, train_loss=loss)
 
     def state(self) -> State:
         """Everything that the next step depends on, besides what this object was made from."""
@@ -116,11 +116,11 @@ class Training:
 
     def full_state(self) -> State:
         """`state()` of the full network, which is put there too: what networks with other masks can go on from."""
-        return self._trainee.full_state(self.state())
+        return self.trainee.full_state(self.state())
 
     def load_full(self, state: State) -> None:
         """Go on from `state`, which `full_state()` gave for a network with these masks or fewer removed."""
-        self.load(self._trainee.own_state(state))
+        self.load(self.trainee.own_state(state))
 
     def turn_clock(self, step: int) -> None:
         """Go on from `step` of the recipe with the network as it is."""
@@ -132,32 +132,50 @@ class Training:
         self._loss_sum.zero_()
         self._num_seen = 0
 
-    def _train_epoch(self, epoch: int, stop_step: int, after_step: Callable[[], None]) -> float:
+    def batches(self, stop_step: int) -> Iterator[Batch]:
+        """What the steps from here to `stop_step` see, which is not beyond the epoch."""
+        epoch, train, config = self.step // self.steps_per_epoch + 1, self.dataset.train, self.config
+        order = torch.randperm(len(train), generator=generator(self.order_seed, f"order/{epoch}"))
+        augment = derive_seed(self.order_seed, f"augment/{epoch}") if config.augment else None
+        first = (epoch - 1) * self.steps_per_epoch
+        to_come = order[(self.step - first) * config.batch_size : (stop_step - first) * config.batch_size]
+        return train.batches(to_come, config.batch_size, augment)
+
+    def next_rate(self) -> float:
+        """Learning rate of the next step; beyond the recipe's end it stays where it was."""
+        config = self.config
+        return learning_rate(config, min(self.step + 1, config.epochs * self.steps_per_epoch), self.steps_per_epoch)
+
+    @property
+    def seen(self) -> tuple[float, int]:
+        """Of the epoch under way, the sum of the images' losses, and their number."""
+        return float(self._loss_sum), self._num_seen
+
+    def trained_elsewhere(self, step: int, loss_sum: float, num_seen: int) -> None:
+        """Somebody else took this network's steps up to `step`, beside others (`training.fusion`)."""
+        self.turn_clock(step)
+        self._loss_sum.fill_(loss_sum)
+        self._num_seen = num_seen
+
+    def _train_epoch(self, stop_step: int, after_step: Callable[[], None]) -> float:
         """The rest of an epoch, as far as `stop_step`. Returns the last step's learning rate."""
         if self._noise is not None:
             tensors, facts = self._noise
             load_noise_state(self._device, tensors, facts["noise"])
             self._noise = None
-        train, config = self._dataset.train, self._config
-        order = torch.randperm(len(train), generator=generator(self._order_seed, f"order/{epoch}"))
-        augment = derive_seed(self._order_seed, f"augment/{epoch}") if config.augment else None
-        first = (epoch - 1) * self.steps_per_epoch
-        to_come = order[(self.step - first) * config.batch_size : (stop_step - first) * config.batch_size]
         self.model.train()
-        lr = config.lr
-        for images, labels in train.batches(to_come, config.batch_size, augment):
-            # beyond the recipe's end the rate stays where it was
-            lr = learning_rate(config, min(self.step + 1, config.epochs * self.steps_per_epoch), self.steps_per_epoch)
-            for group in self._optimizer.param_groups:
-                group["lr"] = lr
+        lr = self.config.lr
+        for images, labels in self.batches(stop_step):
+            lr = self.next_rate()
+            set_rate(self._optimizer, lr)
             self._take_step(images, labels)
             self.step += 1
             after_step()
         return lr
 
     def _take_step(self, images: Tensor, labels: Tensor) -> None:
-        config = self._config
-        loss = self._trainee.backward(images, labels, config)
+        config = self.config
+        loss = self.trainee.backward(images, labels, config)
         self._loss_sum.add_(loss, alpha=len(images))
         self._num_seen += len(images)
         moving = self._moving if self._moving and self._moving.is_due(self.step + 1) else None

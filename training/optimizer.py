@@ -67,3 +67,9 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int) -> fl
     else:
         raise ValueError(f"lr_schedule {config.lr_schedule!r}: expected 'step' or 'cosine'")
     return rate * min(1.0, step / warmup) if warmup else rate
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Take the next step at a learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

@@ -136,6 +136,8 @@ class TrialRecord:
     execution: ExecutionClass
     fallback: str = ""
     """Why another engine than the one asked for trained; "" where none did."""
+    fused_with: int | None = None
+    """Of the fused engine, how many networks were trained side by side, this one among them."""
     error: TrialError | None = None
     """None exactly if the trial completed."""
     output: str = ""

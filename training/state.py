@@ -47,7 +47,7 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str,
     optimizer.state.clear()
     for number, parameter in enumerate(_parameters(optimizer)):
         if number in known:
-            optimizer.state[parameter] = {key: _as_laid_out(of, parameter) for key, of in known[number].items()}
+            optimizer.state[parameter] = {key: as_laid_out(of, parameter) for key, of in known[number].items()}
 
 
 def known_by_parameter(tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
@@ -83,7 +83,7 @@ def load_noise_state(device: torch.device, tensors: Mapping[str, Tensor], facts:
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), position, has_gauss, cached))  # noqa: NPY002
 
 
-def _as_laid_out(tensor: Tensor, parameter: nn.Parameter) -> Tensor:
+def as_laid_out(tensor: Tensor, parameter: nn.Parameter) -> Tensor:
     """A copy in the parameter's memory layout: fused optimizers walk through both side by side."""
     if tensor.shape != parameter.shape:
         return tensor.clone()

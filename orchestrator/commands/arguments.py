@@ -24,8 +24,11 @@ Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="Where trials run; auto takes a GPU if there is one.")
 ]
 Engine = Annotated[
-    Literal["compact", "reference"],
-    typer.Option(help="compact trains the small network that pruning leaves; reference masks the full one."),
+    Literal["compact", "fused", "reference"],
+    typer.Option(
+        help="compact trains the small network that pruning leaves; fused several of those at a time where it is "
+        "faster; reference masks the full one."
+    ),
 ]
 GpusPerTrial = Annotated[
     float | None,

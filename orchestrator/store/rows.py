@@ -100,7 +100,7 @@ def attempt_rows(
             | _measured_columns(record)
             | {f"{phase}_seconds": seconds for phase, seconds in record.seconds.items()}
             | asdict(record.execution)
-            | {"engine_fallback": record.fallback or None}
+            | {"engine_fallback": record.fallback or None, "fused_with": record.fused_with}
             | asdict(provenance)
             | {
                 "host": socket.gethostname(),

@@ -24,7 +24,7 @@ from orchestrator.schedule import (
 from orchestrator.store.layout import Store
 from orchestrator.sweepfile import parse_sweep
 from orchestrator.trials import Trials
-from training.config import TrialConfig
+from training.config import LOOKS_AHEAD, TrialConfig
 
 SWEEP = """
 name: s
@@ -164,3 +164,25 @@ def test_what_is_left_is_known_with_an_interval() -> None:
     assert before.seconds == pytest.approx(120, rel=0.01)
     found.observe(Progress(completed=30, seconds=dict.fromkeys(range(30), 2.0)))
     assert found.left().seconds == pytest.approx(60, rel=0.01)
+
+
+def test_what_can_be_trained_side_by_side_is_handed_out_together() -> None:
+    trials = planned(seeds=6)
+    costs = known(trials, lambda config: 100.0)
+    ordered = in_running_order(trials, costs, fuses=True)
+    assert sorted(one.trial_id for one in ordered) == sorted(one.trial_id for one in trials)
+    kinds = [(one.config.model.name, one.config.density) for one in ordered]
+    assert [kind for kind, after in pairwise([*kinds, None]) if kind != after] == list(dict.fromkeys(kinds))
+    fused = Schedule(ordered, costs, location="x", run_id="r", fuses=True)
+    assert next(cohorts_of(fused, 1)).stop == LOOKS_AHEAD
+    several = list(cohorts_of(Schedule(ordered, costs, location="x", run_id="r", fuses=True), 8))
+    assert several[0].stop == len(trials) // 8  # every slot gets some
+    assert [one.start for one in several] == [0, *(one.stop for one in several[:-1])]
+    assert several[-1].stop == len(trials)
+
+
+def test_what_shares_training_stays_together_where_others_are_fused() -> None:
+    trials = planned(models="mlp", seeds=5, pruners=None)
+    ordered = in_running_order(trials, known(trials, lambda config: 1.0), fuses=True)
+    courses = [one.config.seeds for one in ordered if one.config.pruner.name == "imp"]
+    assert [seeds for seeds, after in pairwise([*courses, None]) if seeds != after] == list(dict.fromkeys(courses))

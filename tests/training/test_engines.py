@@ -145,7 +145,7 @@ def test_a_construct_that_is_not_understood_is_trained_masked_dense(
 
 
 def test_an_unknown_engine_is_refused() -> None:
-    with pytest.raises(ValueError, match="engine 'quick': expected one of compact, reference"):
+    with pytest.raises(ValueError, match="engine 'quick': expected one of compact, fused, reference"):
         prepare_device("cpu", "quick")
 
 

@@ -21,7 +21,7 @@ from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, Tra
 from training.context import CohortContext
 from training.gpu_turns import GpuTurns
 from training.record import TrialRecord
-from training.trial import run_cohort, run_trial
+from training.trial import Trial, run_cohort, run_trial
 
 CONFIGS = [
     TrialConfig(
@@ -37,18 +37,18 @@ CONFIGS = [
 
 
 class FullGpu:
-    """`run_trial` on a GPU that has no room for one trial, so many times."""
+    """`Trial` on a GPU that has no room for one trial, so many times."""
 
     def __init__(self, times: int) -> None:
         self.times, self.ways = times, list[str]()
         self.way = ""
 
-    def __call__(self, config: TrialConfig, context: CohortContext) -> TrialRecord:
+    def __call__(self, config: TrialConfig, context: CohortContext) -> Trial:
         self.ways.append(self.way)
         if config.density == Decimal("0.4") and self.times:
             self.times -= 1
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
-        return run_trial(config, context)
+        return Trial(config, context)
 
     @contextmanager
     def going(self, way: str) -> Iterator[None]:
@@ -57,7 +57,7 @@ class FullGpu:
 
 
 def run_on(gpu: FullGpu, monkeypatch: pytest.MonkeyPatch) -> list[TrialRecord]:
-    monkeypatch.setattr(trial_module, "run_trial", gpu)
+    monkeypatch.setattr(trial_module, "Trial", gpu)
     context = CohortContext("cpu")
     monkeypatch.setattr(context.gpu_turns, "beside_others", lambda: gpu.going("beside"))
     monkeypatch.setattr(context.gpu_turns, "alone", lambda: gpu.going("alone"))

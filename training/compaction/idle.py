@@ -10,6 +10,7 @@ does this file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -32,8 +33,17 @@ class _WithIdle(torch.autograd.Function):
         return gradient, *(torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in ctx.idle)
 
 
+def with_idle(logits: Tensor, idle: Sequence[nn.Parameter | None]) -> Tensor:
+    """`logits`, with a gradient of zero for parameters that nothing is computed from."""
+    present = [parameter for parameter in idle if parameter is not None]
+    return cast(Tensor, _WithIdle.apply(logits, *present)) if present else logits
+
+
 class Idle(nn.Module):
     """The parameters left out; weights have two dimensions and offsets one, as rules of weight decay ask for."""
+
+    weights: nn.Parameter | None
+    offsets: nn.Parameter | None
 
     def __init__(self, model: nn.Module, masks: Masks, slots: list[Slot], parameters: set[str]) -> None:
         super().__init__()
@@ -61,8 +71,7 @@ class Idle(nn.Module):
 
     def forward(self, logits: Tensor) -> Tensor:
         """`logits`, with a gradient of zero for everything here."""
-        present = [parameter for parameter in (self.weights, self.offsets) if parameter is not None]
-        return cast(Tensor, _WithIdle.apply(logits, *present)) if present else logits
+        return with_idle(logits, [self.weights, self.offsets])
 
     def write_into(self, state: dict[str, Tensor]) -> None:
         """Put the values at their places in a full state."""

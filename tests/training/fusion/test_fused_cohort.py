@@ -1,0 +1,214 @@
+"""The fused engine runs cohorts: same trials, same order, a failure costs one of them, a kill costs seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import torch
+
+from orchestrator.store.layout import Store
+from training import trial as trial_module
+from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
+from training.context import CohortContext
+from training.fusion import grouping
+from training.fusion.grouping import Candidate
+from training.fusion.together import Together
+from training.record import TrialRecord
+from training.snapshots import Interrupted, Wish
+from training.trial import run_cohort, run_trial
+
+TRIAL = TrialConfig(
+    dataset=DatasetConfig(name="digits"),
+    model=ModelConfig(name="convnet", options='{"widths":[6,8]}'),
+    pruner=PrunerConfig(name="synflow"),
+    density=Decimal("0.3"),
+    seeds=Seeds(init=0, data=0, prune=0),
+    training=TrainingConfig(epochs=2, lr=0.05, weight_decay=1e-3),
+)
+
+
+def of_seed(seed: int, config: TrialConfig = TRIAL) -> TrialConfig:
+    return replace(config, seeds=Seeds(init=seed, data=seed, prune=seed))
+
+
+SEEDS = [of_seed(seed) for seed in range(4)]
+
+
+@pytest.fixture
+def all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many side by side as there are, whether or not that is faster here."""
+    monkeypatch.setattr(grouping, "fastest_number", len)
+
+
+def fused(shelf: Store | None = None, *, seconds: float = math.inf, wish: Wish = Wish.NONE) -> CohortContext:
+    return CohortContext("cpu", engine="fused", shelf=shelf, checkpoint_seconds=seconds, wish=lambda: wish)
+
+
+def assert_close(found: TrialRecord, expected: TrialRecord) -> None:
+    """float32, 18 steps: rounding has not grown far."""
+    assert (found.config, found.error) == (expected.config, None)
+    assert (found.layers, found.rounds, found.masks) == (expected.layers, expected.rounds, expected.masks)
+    assert [one.epoch for one in found.epochs] == [one.epoch for one in expected.epochs]
+    for one, other in zip(found.epochs, expected.epochs, strict=True):
+        assert one.lr == other.lr
+        assert one.train_loss == pytest.approx(other.train_loss, rel=1e-4)
+        assert one.test_loss == pytest.approx(other.test_loss, rel=1e-3)
+
+
+@pytest.mark.usefixtures("all_at_once")
+def test_a_cohort_is_fused_to_what_its_trials_are_alone() -> None:
+    others = [
+        replace(TRIAL, pruner=PrunerConfig(name="none"), density=Decimal(1)),
+        replace(TRIAL, density=Decimal("0.001")),
+        replace(TRIAL, pruner=PrunerConfig(name="magnitude"), levels=LevelsConfig(pre_epochs=1)),
+        replace(TRIAL, pruner=PrunerConfig(name="gmp", options='{"every":5}')),
+        replace(TRIAL, training=replace(TRIAL.training, lr=0.01)),
+        replace(TRIAL, training=replace(TRIAL.training, epochs=0)),
+    ]
+    configs = [SEEDS[0], *others[:3], *SEEDS[1:], *others[3:]]
+    records = list(run_cohort(configs, fused()))
+    for config, record in zip(configs, records, strict=True):
+        assert_close(record, run_trial(config, CohortContext("cpu")))
+    told = {record.config: (record.execution.engine, record.fused_with, record.fallback) for record in records}
+    assert [told[config] for config in SEEDS] == [("fused", 5, "")] * 4
+    assert [told[config] for config in others[:5]] == [
+        ("fused", 5, ""),  # dense, but as wide: no channel of the others is empty
+        ("compact", None, "the network has collapsed: its constant-input tail alone is trained"),
+        ("compact", None, "training goes on between prunings"),
+        ("reference", None, "masks change during training"),
+        ("fused", 1, ""),
+    ]
+    # one by one it is the compact engine's training, to the bit
+    alone = records[configs.index(others[4])]
+    assert alone.epochs == run_trial(others[4], CohortContext("cpu")).epochs
+
+
+@pytest.mark.usefixtures("all_at_once")
+def test_what_a_group_took_is_shared_out() -> None:
+    records = list(run_cohort(SEEDS, fused()))
+    seconds = [record.seconds["train"] for record in records]
+    assert max(seconds) < 3 * min(seconds)
+    assert all(record.seconds.keys() == {"load", "build", "prune", "train"} for record in records)
+
+
+@pytest.mark.usefixtures("all_at_once")
+def test_a_trial_that_raises_costs_itself_alone() -> None:
+    def check(config: TrialConfig) -> None:
+        if config == SEEDS[2]:
+            raise RuntimeError("what it reads has changed")
+
+    broken = replace(SEEDS[1], pruner=PrunerConfig(name="synflow", scope="nonsense"))
+    records = list(run_cohort([SEEDS[0], broken, SEEDS[2], SEEDS[3]], fused(), check))
+    assert [record.error.message if record.error else None for record in records][::3] == [None, None]
+    assert "nonsense" in records[1].error.message if records[1].error else False
+    assert records[2].error is not None
+    assert records[2].error.message == "what it reads has changed"
+    assert [record.fused_with for record in records] == [2, None, None, 2]
+
+
+@pytest.mark.usefixtures("all_at_once")
+def test_where_memory_runs_out_for_several_each_is_trained_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+
+    monkeypatch.setattr(Together, "__init__", full)
+    records = list(run_cohort(SEEDS, fused()))
+    assert [(record.error, record.fused_with) for record in records] == [(None, 1)] * 4
+
+
+@pytest.mark.usefixtures("all_at_once")
+@pytest.mark.parametrize("after", [1, 9, 14])
+def test_a_group_that_is_told_to_leave_goes_on_where_it_was(
+    after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = list(run_cohort(SEEDS, fused()))
+    steps = 0
+    shelf = Store(tmp_path)
+    take_step: Callable[..., None] = Together.take_step
+
+    def counted(self: Together, *arguments: object) -> None:
+        nonlocal steps
+        steps += 1
+        take_step(self, *arguments)
+
+    monkeypatch.setattr(Together, "take_step", counted)
+    context = fused(shelf, wish=Wish.LEAVE)
+    monkeypatch.setattr(context.snapshots, "is_due", lambda: steps >= after)
+    with pytest.raises(Interrupted):
+        list(run_cohort(SEEDS, context))
+    assert len(shelf.folders("checkpoints")) == 4
+    taken_before, steps = steps, 0
+    records = list(run_cohort(SEEDS, fused(shelf)))
+    assert taken_before + steps == 2 * 9
+    assert [record.fused_with for record in records] == [4] * 4
+    for record, expected in zip(records, undisturbed, strict=True):
+        assert record.epochs == expected.epochs  # the same four beside each other: the same bits
+        assert record.seconds["train"] > 0
+
+
+def test_those_begun_together_are_waited_for() -> None:
+    context = fused()
+    left = []
+    for _ in run_cohort(SEEDS, context):
+        left.append(context.num_begun)
+    assert left == [3, 2, 1, 0]
+
+
+def candidates(configs: list[TrialConfig]) -> list[Candidate]:
+    return [one for config in configs for one in trial_module.Trial(config, fused()).begin()]
+
+
+@pytest.fixture
+def paced(monkeypatch: pytest.MonkeyPatch) -> dict[int, float]:
+    """Seconds of a step of a network, by how many are taken at a time: as if measured."""
+    seconds: dict[int, float] = {}
+    monkeypatch.setattr(grouping, "_seconds_a_network", lambda group: seconds[len(group)])
+    return seconds
+
+
+@pytest.mark.parametrize(
+    ("times", "number"),
+    [
+        ({1: 1.0, 2: 0.99}, 1),
+        ({1: 1.0, 2: 0.6, 4: 0.59}, 2),
+        ({1: 1.0, 2: 0.6, 4: 0.4, 5: 0.3}, 5),
+        ({1: 1.0, 2: 1.5}, 1),
+    ],
+)
+def test_as_many_at_a_time_as_pay_off(paced: dict[int, float], times: dict[int, float], number: int) -> None:
+    paced.update(times)
+    assert grouping.fastest_number(candidates([of_seed(seed) for seed in range(5)])) == number
+
+
+def test_what_is_tried_out_leaves_no_trace() -> None:
+    found = candidates(SEEDS)
+    before = [one.training.state()[0] for one in found]
+    assert grouping.fastest_number(found) in (1, 2, 4)
+    for one, expected in zip(found, before, strict=True):
+        tensors = one.training.state()[0]
+        assert tensors.keys() == expected.keys()
+        assert all(torch.equal(tensor, expected[name]) for name, tensor in tensors.items())
+
+
+def test_networks_of_unlike_size_or_recipe_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "fastest_number", lambda group: 2)
+    pruner = PrunerConfig(name="synflow", iterations=20, score_dtype="float64")
+    model = ModelConfig(name="convnet", options='{"widths":[30,40]}')
+    small = replace(TRIAL, model=model, pruner=pruner, density=Decimal("0.02"))
+    large = replace(small, density=Decimal("0.9"))
+    slower = replace(large, training=replace(TRIAL.training, lr=0.01))
+    configs = [of_seed(seed, one) for one in (small, large, slower) for seed in range(3)]
+    found = [[(one.journey._config.density, one.training.config.lr) for one in group] for group in groups(configs)]
+    assert all(len(set(group)) == 1 for group in found)
+    assert sorted(map(len, found)) == [1, 1, 1, 2, 2, 2]
+
+
+def groups(configs: list[TrialConfig]) -> list[list[Candidate]]:
+    context = fused()  # one data set for all
+    found = [one for config in configs for one in trial_module.Trial(config, context).begin()]
+    return list(grouping.groups_of(found))
