@@ -31,6 +31,7 @@ from training.config import CHECKPOINT_SECONDS, LOOKS_AHEAD, DatasetConfig, Prun
 from training.datasets.contract import Dataset
 from training.datasets.holdout import hold_out
 from training.device import ExecutionClass, prepare_device
+from training.fusion.grouping import Paces
 from training.gpu_turns import GpuTurns
 from training.known_prunings import KnownPrunings
 from training.levels import round_schedule
@@ -71,6 +72,7 @@ class CohortContext:
         self.snapshots = Snapshots(shelf, self.execution, every_seconds=checkpoint_seconds, wish=wish)
         self.looks_ahead = LOOKS_AHEAD if engine == "fused" else 1
         """Trials that are begun together, for some of them to be trained side by side."""
+        self.paces = Paces()
         self.num_begun = 0
         """Of those, the ones whose records are still to come."""
         self._dataset: tuple[DatasetConfig, Dataset] | None = None

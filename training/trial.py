@@ -69,7 +69,7 @@ def _begin_side_by_side(configs: Sequence[TrialConfig], context: CohortContext, 
                     raise
             else:
                 begun[number] = trial
-        train_side_by_side(candidates)
+        train_side_by_side(candidates, context.paces)
     except torch.OutOfMemoryError:
         return {}
     return begun

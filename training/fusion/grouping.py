@@ -7,16 +7,20 @@ GPU has no memory for more. What a trial is computed beside changes the order of
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from training.fusion.reading import Reading
 from training.fusion.together import Together
-from training.journey import Journey
 from training.loop import Training
+
+if TYPE_CHECKING:
+    from training.journey import Journey
 
 PADDING = 1.5
 """Multiplications that a network may take in a group, as a multiple of those that it takes by itself."""
@@ -45,14 +49,29 @@ class Candidate:
         return self.reading.signature, training.config, clock, id(training.dataset)
 
 
-def groups_of(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+class Paces:
+    """How many networks of a kind to train at a time, where that was tried out before."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], int] = {}
+
+    def number(self, group: Sequence[Candidate]) -> int:
+        """For networks like these, to within a fifth of their size; tried out where so many were not there before."""
+        size = round(math.log(max(1, group[0].reading.num_multiplications), 1.2))
+        key = (group[0].reading.signature, group[0].training.config, size, len(group))
+        if key not in self._known:
+            self._known[key] = fastest_number(group)
+        return self._known[key]
+
+
+def groups_of(candidates: Sequence[Candidate], paces: Paces) -> Iterator[list[Candidate]]:
     """Candidates that fit together, in groups; a group of one is trained by itself."""
     kinds: dict[tuple[object, ...], list[Candidate]] = {}
     for candidate in candidates:
         kinds.setdefault(candidate.kind, []).append(candidate)
     for alike in kinds.values():
         for group in _of_like_size(alike):
-            yield from _even_parts(group, fastest_number(group))
+            yield from _even_parts(group, paces.number(group))
 
 
 def fastest_number(group: Sequence[Candidate]) -> int:

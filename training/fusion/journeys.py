@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from training.fusion.grouping import Candidate, groups_of
+from training.fusion.grouping import Candidate, Paces, groups_of
 from training.fusion.together import Together
 from training.snapshots import Interrupted
 
 
-def train_side_by_side(candidates: Sequence[Candidate]) -> None:
+def train_side_by_side(candidates: Sequence[Candidate], paces: Paces) -> None:
     """Train to the end of their stretches those that fit together; the others are left where they stand.
 
     What a group takes is charged to its trials in equal parts.
     """
-    for group in groups_of([one for one in candidates if one.training.step < one.stop_step]):
+    for group in groups_of([one for one in candidates if one.training.step < one.stop_step], paces):
         if len(group) > 1:
             _train(group)
 

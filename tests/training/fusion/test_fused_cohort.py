@@ -185,6 +185,17 @@ def test_as_many_at_a_time_as_pay_off(paced: dict[int, float], times: dict[int, 
     assert grouping.fastest_number(candidates([of_seed(seed) for seed in range(5)])) == number
 
 
+def test_what_was_tried_out_is_known(paced: dict[int, float]) -> None:
+    paced.update({1: 1.0, 2: 0.5, 4: 0.4})
+    context, paces = fused(), grouping.Paces()
+    found = [one for config in SEEDS for one in trial_module.Trial(config, context).begin()]
+    assert paces.number(found) == 4
+    paced.clear()  # nothing more is tried
+    assert paces.number(found) == 4
+    paced.update({1: 1.0, 2: 2.0})
+    assert paces.number(found[:3]) == 1  # three are another matter
+
+
 def test_what_is_tried_out_leaves_no_trace() -> None:
     found = candidates(SEEDS)
     before = [one.training.state()[0] for one in found]
@@ -211,4 +222,4 @@ def test_networks_of_unlike_size_or_recipe_are_kept_apart(monkeypatch: pytest.Mo
 def groups(configs: list[TrialConfig]) -> list[list[Candidate]]:
     context = fused()  # one data set for all
     found = [one for config in configs for one in trial_module.Trial(config, context).begin()]
-    return list(grouping.groups_of(found))
+    return list(grouping.groups_of(found, grouping.Paces()))
