@@ -28,7 +28,7 @@ def test_a_completed_trial_fills_every_column_but_the_errors(small_sweep: SweepF
             undefined = (
                 {"unit_conservation_error", "unit_scores_in", "unit_scores_out"}
                 if is_last
-                else {"engine_fallback", "output"}
+                else {"engine_fallback", "output", "peak_gpu_bytes", "gpu_bytes"}
                 if table == "trials"
                 else set()
             )
