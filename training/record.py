@@ -139,7 +139,8 @@ class TrialRecord:
     """Why another engine than the one asked for trained; "" where none did."""
     fused_with: int | None = None
     """Of the fused engine, how many networks were trained side by side, this one among them."""
-    gpu_memory: GpuMemory = GpuMemory()
+    gpu_memory: GpuMemory = field(default_factory=GpuMemory)
+    """What was taken of the GPU that it ran on."""
     error: TrialError | None = None
     """None exactly if the trial completed."""
     output: str = ""

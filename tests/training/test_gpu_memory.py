@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from training import trial as trial_module
 from training.config import DatasetConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
-from training.context import CohortContext
+from training.context import CohortContext, build_network
 from training.gpu_memory import GpuMemory, count_from_here, taken_since
 from training.trial import run_trial
 
@@ -49,8 +50,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_trial_is_counted_from_before_its_network_is_built_to_its_end(
     calls: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = trial_module.build_network
-    monkeypatch.setattr(trial_module, "build_network", lambda *given: calls.append("build") or build(*given))
+    def build(config: TrialConfig, context: CohortContext) -> nn.Module:
+        calls.append("build")
+        return build_network(config, context)
+
+    monkeypatch.setattr(trial_module, "build_network", build)
     monkeypatch.setattr(trial_module, "count_from_here", lambda device: count_from_here(GPU))
     monkeypatch.setattr(trial_module, "taken_since", lambda device: taken_since(GPU))
     record = run_trial(CONFIG, CohortContext("cpu"))
