@@ -20,7 +20,8 @@ from orchestrator.trials import Trials
 
 KIND = (
     *("dataset", "dataset_options", "dataset_source", "model", "model_options", "model_source"),
-    *("pruner", "pruner_options", "pruner_source", "mode", "score_dtype", "prunable", "examples_per_class"),
+    *("pruner", "pruner_options", "pruner_source", "iterations", "schedule", "scope", "mode", "score_dtype"),
+    *("prunable", "ablation", "examples_per_class"),
     *("pre_epochs", "trains", "optimizer", "batch_size", "precision"),
 )
 """Columns that trials of one kind have in common; `trains` is `epochs` > 0."""

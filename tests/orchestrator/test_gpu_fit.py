@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from rich.console import Console
 
+from orchestrator import run as run_module
 from orchestrator.cli import run_command
 from orchestrator.errors import BadInput
+from orchestrator.exit_codes import Exit
 from orchestrator.gpu_fit import GIB, PROCESS_BYTES, Fit, fit
 from orchestrator.plan import make_plan
+from orchestrator.resources import trial_resources
+from orchestrator.run import RunOptions
 from orchestrator.saved_sweeps import latest_sweeps, save_sweep
 from orchestrator.spending import accounts_of
 from orchestrator.store.layout import Store
@@ -122,6 +128,7 @@ def test_the_smallest_gpu_counts_where_they_differ(store: Store, tmp_path: Path)
         {"batch_size": 32},
         {"model_options": '{"widths":[7]}'},
         {"pruner": "grasp"},
+        {"scope": "local"},
         {"density": 0.3},  # the densest to run may take more
         {"epochs": 0},
     ],
@@ -236,6 +243,38 @@ def test_a_wrong_word_in_the_sweep_file_is_refused_with_the_nearest_choice(
     assert str(refused.value) == f"fits.yaml:9: resources.gpu: '{word}' is no number of GPUs: {near}"
     (tmp_path / "fits.yaml").write_text(text)
     assert run_command(["plan", str(tmp_path / "fits.yaml")]) == 2
+
+
+def test_a_run_reserves_what_it_says_and_remembers_it_beside_what_was_typed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_all(store, tmp_path)
+    reserved: list[Any] = []
+
+    def stopped(file: Any, store: Any, plan: Any, options: RunOptions, *others: Any) -> tuple[list[str], bool]:
+        reserved.append(trial_resources(file.sweep, options.gpus_per_trial, options.cpus_per_trial))
+        return [], True
+
+    monkeypatch.setattr(run_module, "_run_once", stopped)
+    said = io.StringIO()
+    options = RunOptions(address="host:1", gpus_per_trial="fit")
+    outcome, _ = run_module.run_sweep(parsed(SWEEP, tmp_path), store, options, Console(file=said, width=80))
+    assert outcome is Exit.INTERRUPTED
+    assert reserved == [{"gpus_per_trial": 0.5, "cpus_per_trial": 1.0}]
+    assert said.getvalue().startswith("gpus per trial: 0.5, 2 on one: the most that trials like those")
+    assert latest_sweeps(store)["fits"].options == {"gpus_per_trial": "fit", "gpus_fitted": 0.5}
+
+
+def test_where_nothing_is_to_run_what_fit_was_last_is_kept(store: Store, tmp_path: Path) -> None:
+    file = parsed(SWEEP, tmp_path)
+    planned = make_plan(file, store).to_run
+    commit(store, [row(one.config, n) | {"trial_id": one.trial_id} for n, one in enumerate(planned)])
+    told = {"gpus_per_trial": "fit", "gpus_fitted": 0.25}
+    save_sweep(file, store, told)
+    said = io.StringIO()
+    outcome, _ = run_module.run_sweep(file, store, RunOptions(gpus_per_trial="fit"), Console(file=said))
+    assert (outcome, said.getvalue()) == (Exit.DONE, "")
+    assert latest_sweeps(store)["fits"].options == told
 
 
 def test_a_run_on_a_cpu_says_so_and_remembers_what_was_typed(prunesweep: CommandLine, tmp_path: Path) -> None:
