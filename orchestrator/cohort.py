@@ -281,10 +281,12 @@ class CohortRunner:
         """The normal way: one pass, sharing everything."""
         run_cohort = pkgutil.resolve_name(self._settings.runner)
         records = run_cohort((trial.config for trial in trials), self.context, check=self._check_source)
-        for trial in trials:
+        for place, trial in enumerate(trials):
+            num_begun = 1 if self.context.num_begun else min(self.context.looks_ahead, len(trials) - place)
+            limit = self._settings.time_limit_seconds
             with (
                 captured(self._mirror_of(trial) if self._careful else None) as output,
-                time_limit(self._settings.time_limit_seconds, partial(self._mark_too_long, trial, output)),
+                time_limit(limit and limit * num_begun, partial(self._mark_too_long, trial, output, num_begun)),
             ):
                 record = next(records)
             yield trial, trial.attempt, replace(record, output=output.text)
@@ -344,7 +346,9 @@ class CohortRunner:
         name = f"{self._cohort.label}-{uuid.uuid4().hex}.json"
         self._store.publish_text(json.dumps(content), "runs", self._cohort.run_id, "started", name)
 
-    def _mark_too_long(self, trial: PlannedTrial, output: OutputTail, stack: str) -> None:
+    def _mark_too_long(self, trial: PlannedTrial, output: OutputTail, num_begun: int, stack: str) -> None:
+        if num_begun > 1:
+            return  # any of those that were begun together: each is tried by itself when the cohort goes on
         self._mark({"too_long": trial.trial_id, "stack": stack, "output": output.text})
 
     def _too_long(self, trial_id: str) -> dict[str, str] | None:
