@@ -86,7 +86,7 @@ class Cluster:
     """Trials at a time on a Ray of our own; a running cluster knows its own size."""
     gpus_per_trial: float | None = None
     """GPUs that each slot reserves; None is one where the cluster has any. Fractions share a GPU's time, not its
-    memory: how many networks fit is the user's to say."""
+    memory: how many networks fit is the user's to say, or the store's (`gpu_fit.py`)."""
     cpus_per_trial: float = 1.0
     """Cores that each slot reserves."""
     use_gpus: bool = True

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -24,15 +24,16 @@ from orchestrator.deadline import Deadline, longest_trial_seconds
 from orchestrator.errors import BadInput
 from orchestrator.estimate import forecast, keep_forecast
 from orchestrator.exit_codes import Exit
+from orchestrator.gpu_fit import fit
 from orchestrator.leftovers import remove_old_runs, tidy
 from orchestrator.merging import MergesMeanwhile
 from orchestrator.origin import origin_of
 from orchestrator.plan import Plan, make_plan
 from orchestrator.private_ray import close_to_others
 from orchestrator.progress import RunDisplay
-from orchestrator.resources import device_here, paid_resources, trial_resources
+from orchestrator.resources import FITTED, Gpus, asks_to_fit, device_here, paid_as_told, trial_resources
 from orchestrator.run_state import RunState
-from orchestrator.saved_sweeps import save_sweep
+from orchestrator.saved_sweeps import last_told, save_sweep
 from orchestrator.schedule import Schedule, in_running_order
 from orchestrator.shard import Shard
 from orchestrator.sizes import cost_model
@@ -59,7 +60,7 @@ class RunOptions:
     slots: int = 1
     device: str = "auto"
     engine: str = "compact"
-    gpus_per_trial: float | None = None
+    gpus_per_trial: Gpus = None
     """None: as the sweep file says (`ResourceSpec`)."""
     cpus_per_trial: float | None = None
     """None: as the sweep file says."""
@@ -110,8 +111,13 @@ def _run_until_done(file: SweepFile, store: Store, options: RunOptions, console:
         prepare_data(plan, options)
     elif options.choice.failed and plan.num_failed:
         console.print(f"--error or --attempts leave all {plan.num_failed:,} failed trials out", highlight=False)
-    save_sweep(file, store, options.to_remember())
-    purse = _purse(file, store, options)
+    told = options.to_remember()
+    if asks_to_fit(file.sweep, options.gpus_per_trial):
+        gpus = _fit_gpus(plan, store, options, console)
+        told |= {FITTED: gpus} if gpus else last_told(file.sweep.name, store, FITTED)
+        options = replace(options, gpus_per_trial=gpus or options.gpus_per_trial)
+    save_sweep(file, store, told)
+    purse = _purse(file, store, told)
     while plan.to_run:
         if purse and purse.spent:
             raise BudgetSpent(
@@ -246,11 +252,20 @@ def _deadline(options: RunOptions, began: float, store: Store) -> Deadline | Non
     return Deadline(began=began, end=began + options.within_seconds, longest_seconds=longest)
 
 
-def _purse(file: SweepFile, store: Store, options: RunOptions) -> Purse | None:
+def _fit_gpus(plan: Plan, store: Store, options: RunOptions, console: Console) -> float | None:
+    """What of a GPU each trial is to reserve for as many as possible to fit, and a line on it; None on a CPU."""
+    if not plan.to_run:
+        return None
+    device = device_here(options.device) if options.address == "local" else options.device
+    found = fit(plan.to_run, store, device=device, engine=options.engine)
+    console.print(found.line, markup=False, highlight=False, soft_wrap=True)
+    return found.gpus_per_trial or None
+
+
+def _purse(file: SweepFile, store: Store, told: Mapping[str, Any]) -> Purse | None:
     if file.sweep.budget is None:
         return None
-    paid = paid_resources(file.sweep, options.gpus_per_trial, options.cpus_per_trial)
-    return Purse(file.sweep.budget, store, file.sweep.name, **paid)
+    return Purse(file.sweep.budget, store, file.sweep.name, **paid_as_told(file.sweep, told))
 
 
 def _provenance(folder: Path, run_id: str) -> Provenance:

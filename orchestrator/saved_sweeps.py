@@ -74,6 +74,12 @@ def latest_sweeps(store: Store) -> dict[str, SavedSweep]:
     return latest
 
 
+def last_told(name: str, store: Store, option: str) -> dict[str, Any]:
+    """An option of the last run of the sweep of that name, as a dictionary; empty where it had none."""
+    last = latest_sweeps(store).get(name)
+    return {option: last.options[option]} if last and option in last.options else {}
+
+
 def read_saved_sweep(store: Store, sweep_hash: str) -> SavedSweep:
     """One version of a sweep file. Raises OSError where a part is gone, ValueError, KeyError where it is damaged."""
     origin = _origin(store, sweep_hash)

@@ -18,7 +18,7 @@ import polars as pl
 
 from orchestrator.budget import BudgetSpec
 from orchestrator.cost import PHASES
-from orchestrator.resources import paid_resources
+from orchestrator.resources import paid_as_told
 from orchestrator.store.layout import Store
 from orchestrator.store.read import scan_points, scan_table
 from orchestrator.sweep import Sweep
@@ -85,8 +85,7 @@ def accounts_of(sweep: Sweep, told: Mapping[str, Any], store: Store) -> list[Acc
     """What a sweep has spent of its budget, where it has one; `told` are the options of its last run."""
     if sweep.budget is None:
         return []
-    paid = paid_resources(sweep, told.get("gpus_per_trial"), told.get("cpus_per_trial"))
-    return read_spending(store, sweep.name, **paid).accounts(sweep.budget)
+    return read_spending(store, sweep.name, **paid_as_told(sweep, told)).accounts(sweep.budget)
 
 
 def accounts_json(accounts: Sequence[Account]) -> dict[str, dict[str, float]]:

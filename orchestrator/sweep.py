@@ -283,10 +283,19 @@ class SeedSpec(Strict):
 class ResourceSpec(Strict):
     """What each trial reserves of the machines it runs on: how, not what, so no part of a trial."""
 
-    gpu: Literal["auto"] | Annotated[float, Field(ge=0)] = "auto"
-    """GPUs: 0.25 puts four trials on one, whose memory they share; auto is one where the cluster has any."""
+    gpu: Literal["auto", "fit"] | Annotated[float, Field(ge=0)] = "auto"
+    """GPUs: 0.25 puts four trials on one, whose memory they share; fit as many as fit by what such trials took before;
+    auto is one where the cluster has any."""
     cpu: Annotated[float, Field(gt=0)] = 1.0
     """Cores. A trial computes on one; more where its data set is read by processes, or to leave memory for it."""
+
+    @field_validator("gpu", mode="before")
+    @classmethod
+    def _known_word(cls, gpu: Any) -> Any:
+        if isinstance(gpu, str) and gpu not in ("auto", "fit"):
+            hint = did_you_mean(gpu, ["auto", "fit", "a number"])
+            raise PydanticCustomError("gpu", "{gpu} is no number of GPUs: {hint}", {"gpu": repr(gpu), "hint": hint})
+        return gpu
 
 
 class Sweep(Strict):

@@ -15,6 +15,7 @@ from pruning.prune import Round
 from training.config import TrialConfig
 from training.device import ExecutionClass
 from training.evaluate import Metrics
+from training.gpu_memory import GpuMemory
 
 TRACEBACK_CHARACTERS = 4000
 MESSAGE_CHARACTERS = 1000
@@ -138,6 +139,8 @@ class TrialRecord:
     """Why another engine than the one asked for trained; "" where none did."""
     fused_with: int | None = None
     """Of the fused engine, how many networks were trained side by side, this one among them."""
+    gpu_memory: GpuMemory = field(default_factory=GpuMemory)
+    """What was taken of the GPU that it ran on."""
     error: TrialError | None = None
     """None exactly if the trial completed."""
     output: str = ""

@@ -17,6 +17,7 @@ from training.config import TrialConfig
 from training.context import CohortContext, build_network
 from training.fusion.grouping import Candidate
 from training.fusion.journeys import train_side_by_side
+from training.gpu_memory import count_from_here, taken_since
 from training.journey import Journey
 from training.levels import Stretch
 from training.record import MaskRecord, PhaseTimer, TrialError, TrialRecord
@@ -107,6 +108,7 @@ class Trial:
     def __init__(self, config: TrialConfig, context: CohortContext) -> None:
         """Load and build. A trial that was cut off goes on from its last checkpoint."""
         context.settle()
+        count_from_here(context.device)
         self._config, self._context, self._timer = config, context, PhaseTimer()
         with self._timer("load"):
             self._dataset = context.dataset(config.dataset)
@@ -152,6 +154,7 @@ class Trial:
             execution=replace(context.execution_of(config), engine=journey.engine),
             fallback=journey.fallback,
             fused_with=journey.fused_with,
+            gpu_memory=taken_since(context.device),
             data_hash=dataset.content_hash,
             num_train=len(dataset.train),
             num_test=len(dataset.test),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+
+from orchestrator.errors import did_you_mean
 
 SweepPath = Annotated[Path, typer.Argument(metavar="SWEEP", help="A sweep file (YAML).")]
 StoreDir = Annotated[str, typer.Argument(metavar="DIR", help="The results folder of a sweep, or its address.")]
@@ -30,9 +33,30 @@ Engine = Annotated[
         "faster; reference masks the full one."
     ),
 ]
+
+
+def _gpus(text: str) -> float | str:
+    """A number of GPUs, or "fit"."""
+    if text == "fit":
+        return text
+    try:
+        gpus = float(text)
+    except ValueError:
+        hint = did_you_mean(text, ["fit", "a number (0.25 for four trials on one)"])
+        raise typer.BadParameter(f"{text!r} is no number of GPUs: {hint}") from None
+    if not 0 <= gpus < math.inf:
+        raise typer.BadParameter(f"{text} GPUs cannot be reserved: expected a number from 0, or fit")
+    return gpus
+
+
 GpusPerTrial = Annotated[
-    float | None,
-    typer.Option(min=0, help="GPUs a trial reserves, e.g. 0.25 for four on one. Default: 1 where there are GPUs."),
+    Any,  # a float, "fit" or None: typer knows no unions
+    typer.Option(
+        parser=_gpus,
+        metavar="NUMBER|fit",
+        help="GPUs a trial reserves, e.g. 0.25 for four on one; fit: as many on one as fit by what such trials took "
+        "before. Default: 1 where there are GPUs.",
+    ),
 ]
 CpusPerTrial = Annotated[
     float | None, typer.Option(min=0.01, help="Cores a trial reserves. Default: 1, or as the sweep file says.")

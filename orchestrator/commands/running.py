@@ -58,10 +58,11 @@ def plan(
     from orchestrator.calibrate import calibrate as time_networks
     from orchestrator.changes import change_since_last_run
     from orchestrator.estimate import forecast
+    from orchestrator.gpu_fit import fit
     from orchestrator.kept_apart import kept_apart, kept_apart_lines
     from orchestrator.plan import make_plan
     from orchestrator.plan_view import plan_json, require_sound_pruners, show_plan
-    from orchestrator.resources import device_here
+    from orchestrator.resources import FITTED, asks_to_fit, device_here
     from orchestrator.saved_sweeps import latest_sweeps
     from orchestrator.sizes import cost_model
     from orchestrator.spending import accounts_json, accounts_of, budget_line
@@ -82,16 +83,22 @@ def plan(
         typed = {"gpus_per_trial": gpus_per_trial, "cpus_per_trial": cpus_per_trial}
         told: dict[str, Any] = dict(last_run.options) if last_run else {}
         told |= {name: value for name, value in typed.items() if value is not None}
+        fitted = None
+        if planned.to_run and asks_to_fit(file.sweep, told.get("gpus_per_trial")):
+            fitted = fit(planned.to_run, store, device=device, engine=told.get("engine", "compact"))
+            told |= {FITTED: fitted.gpus_per_trial} if fitted.trials_on_one else {}
         accounts = accounts_of(file.sweep, told, store)
     price = price_of(file.sweep, told, costs.device, price_per_gpu_hour, price_per_cpu_hour)
     expected = forecast(costs, planned.to_run, price)
     if as_json:
         costs_json = {"estimate": expected.to_json(), "budget": accounts_json(accounts)}
         changes = {"change": change.to_json() if change else None, "kept_apart": [asdict(one) for one in apart]}
-        print_json(plan_json(file, planned, root) | costs_json | changes)
+        sizes = {"fit": fitted.to_json() if fitted else None}
+        print_json(plan_json(file, planned, root) | sizes | costs_json | changes)
     else:
         show_plan(file, planned, out, root)
-        lines = expected.lines() if len(planned.to_run) else []
+        lines = [fitted.line] if fitted else []
+        lines += expected.lines() if len(planned.to_run) else []
         lines += [budget_line(file.sweep.name, accounts)] if accounts else []
         lines += change.lines_of_plan() if change else []
         for line in [*lines, *kept_apart_lines(apart, store.location)]:

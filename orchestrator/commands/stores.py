@@ -29,11 +29,11 @@ def price_of(
 ) -> Any:
     """What a slot costs on a device, reserving what `options` of a run say; None where nobody said the price."""
     from orchestrator.estimate import Price
-    from orchestrator.resources import paid_resources
+    from orchestrator.resources import paid_as_told
 
     if per_gpu_hour is None and per_cpu_hour is None:
         return None
-    reserved = paid_resources(sweep, options.get("gpus_per_trial"), options.get("cpus_per_trial"))
+    reserved = paid_as_told(sweep, options)
     return Price(
         per_gpu_hour=per_gpu_hour or 0.0,
         per_cpu_hour=per_cpu_hour or 0.0,

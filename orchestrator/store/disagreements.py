@@ -15,7 +15,7 @@ def disagreements(attempts: pl.LazyFrame) -> pl.DataFrame:
 
     Which of them is wrong cannot be told from the rows.
     """
-    repeats = pl.col("engine") != "fused"  # there, additions come in an order that depends on who is trained beside
+    repeats = pl.col("engine").ne_missing("fused")  # its sums depend on who is trained beside
     completed = attempts.filter((pl.col("status") == "completed") & repeats)
     ids = completed.select("trial_id").collect()["trial_id"]
     repeated = ids.filter(ids.is_duplicated()).unique()

@@ -101,6 +101,7 @@ def attempt_rows(
             | {f"{phase}_seconds": seconds for phase, seconds in record.seconds.items()}
             | asdict(record.execution)
             | {"engine_fallback": record.fallback or None, "fused_with": record.fused_with}
+            | asdict(record.gpu_memory)
             | asdict(provenance)
             | {
                 "host": socket.gethostname(),

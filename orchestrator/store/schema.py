@@ -125,6 +125,8 @@ COLUMNS: dict[str, list[Column]] = {
         Column("engine", pa.string(), 'that trained: "compact", "fused" or "reference"'),
         Column("engine_fallback", pa.string(), "why it is not the engine asked for; null where it is"),
         Column("fused_with", pa.int64(), "networks trained side by side, this one among them; null unless `fused`"),
+        Column("peak_gpu_bytes", pa.int64(), "most that the trial's process reserved of its GPU's memory; null on CPU"),
+        Column("gpu_bytes", pa.int64(), "all memory of that GPU; null on CPU"),
         Column("threads", pa.int64(), "of the trial"),
         Column("host", pa.string(), "name of the machine"),
         Column("finished_at", pa.timestamp("us", tz="UTC"), "for people; never decides which row wins"),

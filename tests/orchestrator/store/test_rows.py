@@ -18,7 +18,7 @@ FAILURE_COLUMNS = {"error_type", "error_message", "error_traceback"}
 
 def test_a_completed_trial_fills_every_column_but_the_errors(small_sweep: SweepFile) -> None:
     config = list(expand(small_sweep.sweep, UserCode(small_sweep.folder)))[1]
-    context = CohortContext(save_masks=True, save_unit_scores=True)
+    context = CohortContext("cpu", save_masks=True, save_unit_scores=True)
     rows = attempt_rows(run_trial(config, context), trial_id="t", attempt_id="a", attempt=1, provenance=WHERE)
     for table, table_rows in rows.items():
         for row in table_rows:
@@ -28,7 +28,7 @@ def test_a_completed_trial_fills_every_column_but_the_errors(small_sweep: SweepF
             undefined = (
                 {"unit_conservation_error", "unit_scores_in", "unit_scores_out"}
                 if is_last
-                else {"engine_fallback", "output"}
+                else {"engine_fallback", "fused_with", "output", "peak_gpu_bytes", "gpu_bytes"}
                 if table == "trials"
                 else set()
             )
