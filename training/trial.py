@@ -56,23 +56,20 @@ def _begin_side_by_side(configs: Sequence[TrialConfig], context: CohortContext, 
     """
     begun: dict[int, Trial] = {}
     candidates: list[Candidate] = []
-    try:
-        for number, config in enumerate(configs):
-            if config.levels.pre_epochs or not config.training.epochs:
-                continue
-            try:
-                check(config)
-                trial = Trial(config, context)
-                candidates += trial.begin()
-            except (Exception, SystemExit) as error:
-                if isinstance(error, torch.OutOfMemoryError):
-                    raise
-            else:
-                begun[number] = trial
-        train_side_by_side(candidates, context.paces)
-    except torch.OutOfMemoryError:
-        return {}
-    return begun
+    for number, config in enumerate(configs):
+        if config.levels.pre_epochs or not config.training.epochs:
+            continue
+        try:
+            check(config)
+            trial = Trial(config, context)
+            candidates += trial.begin()
+        except torch.OutOfMemoryError:
+            return {}
+        except (Exception, SystemExit):
+            continue
+        begun[number] = trial
+    spoilt = [candidate.journey for candidate in train_side_by_side(candidates, context.paces)]
+    return {number: trial for number, trial in begun.items() if trial.journey not in spoilt}
 
 
 def _attempt(

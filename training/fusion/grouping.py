@@ -64,14 +64,13 @@ class Paces:
         return self._known[key]
 
 
-def groups_of(candidates: Sequence[Candidate], paces: Paces) -> Iterator[list[Candidate]]:
-    """Candidates that fit together, in groups; a group of one is trained by itself."""
+def alike(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+    """Candidates that fit together: of one kind, and of like size."""
     kinds: dict[tuple[object, ...], list[Candidate]] = {}
     for candidate in candidates:
         kinds.setdefault(candidate.kind, []).append(candidate)
-    for alike in kinds.values():
-        for group in _of_like_size(alike):
-            yield from _even_parts(group, paces.number(group))
+    for of_one_kind in kinds.values():
+        yield from _of_like_size(of_one_kind)
 
 
 def fastest_number(group: Sequence[Candidate]) -> int:
@@ -130,10 +129,10 @@ class _GpuMemory:
         return times * taken < torch.cuda.mem_get_info(self._device)[0] + unused
 
 
-def _of_like_size(alike: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+def _of_like_size(of_one_kind: Sequence[Candidate]) -> Iterator[list[Candidate]]:
     """Largest first, each with as many smaller ones as are worth padding to it."""
     group: list[Candidate] = []
-    for candidate in sorted(alike, key=lambda one: -one.reading.num_multiplications):
+    for candidate in sorted(of_one_kind, key=lambda one: -one.reading.num_multiplications):
         if group and _padded([*group, candidate]) > PADDING * candidate.reading.num_multiplications:
             yield group
             group = []
@@ -151,7 +150,7 @@ def _padded(group: Sequence[Candidate]) -> int:
     )
 
 
-def _even_parts(group: list[Candidate], most: int) -> Iterator[list[Candidate]]:
+def even_parts(group: list[Candidate], most: int) -> Iterator[list[Candidate]]:
     """`group` in as few parts as can be, of at most so many, as even as can be."""
     num_parts = -(-len(group) // most)
     for part in range(num_parts):

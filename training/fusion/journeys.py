@@ -5,19 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from training.fusion.grouping import Candidate, Paces, groups_of
+from training.fusion.grouping import Candidate, Paces, alike, even_parts
 from training.fusion.together import Together
 from training.snapshots import Interrupted
 
 
-def train_side_by_side(candidates: Sequence[Candidate], paces: Paces) -> None:
+def train_side_by_side(candidates: Sequence[Candidate], paces: Paces) -> list[Candidate]:
     """Train to the end of their stretches those that fit together; the others are left where they stand.
 
-    What a group takes is charged to its trials in equal parts.
+    What a group takes is charged to its trials in equal parts. Returns those beside whom something raised: how far they
+    got is not known, and whose error it is shows when each is begun again by itself.
     """
-    for group in groups_of([one for one in candidates if one.training.step < one.stop_step], paces):
-        if len(group) > 1:
-            _train(group)
+    spoilt: list[Candidate] = []
+    for fitting in alike([one for one in candidates if one.training.step < one.stop_step]):
+        try:
+            for group in even_parts(fitting, paces.number(fitting)):
+                if len(group) > 1:
+                    _train(group)
+        except (Exception, SystemExit):
+            spoilt += fitting
+    return spoilt
 
 
 def _train(group: Sequence[Candidate]) -> None:

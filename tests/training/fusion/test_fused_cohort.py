@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from orchestrator.store.layout import Store
 from training import trial as trial_module
@@ -109,6 +110,28 @@ def test_a_trial_that_raises_costs_itself_alone() -> None:
     assert records[2].error is not None
     assert records[2].error.message == "what it reads has changed"
     assert [record.fused_with for record in records] == [2, None, None, 2]
+
+
+class Normalised(nn.Sequential):
+    """A linear layer whose units are normalised over the batch, which torch refuses to do for a single image."""
+
+    def __init__(self, *, input_shape: tuple[int, int, int], num_classes: int) -> None:
+        layers = nn.Linear(math.prod(input_shape), 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, num_classes)
+        super().__init__(nn.Flatten(), *layers)
+
+
+@pytest.mark.usefixtures("all_at_once")
+def test_training_that_raises_beside_others_fails_its_own_trials() -> None:
+    num_train = len(CohortContext("cpu").dataset(TRIAL.dataset).train)
+    training = replace(TRIAL.training, batch_size=(num_train - 1) // 4)
+    assert num_train % training.batch_size == 1
+    model = ModelConfig(name=f"{__name__}:Normalised")
+    broken = [of_seed(seed, replace(TRIAL, model=model, training=training)) for seed in (0, 1)]
+    records = list(run_cohort([SEEDS[0], broken[0], SEEDS[1], broken[1]], fused()))
+    assert [record.config for record in records] == [SEEDS[0], broken[0], SEEDS[1], broken[1]]
+    assert [record.error is None for record in records] == [True, False, True, False]
+    assert all("more than 1 value per channel" in record.error.message for record in records if record.error)
+    assert [record.fused_with for record in records][::2] == [2, 2]
 
 
 @pytest.mark.usefixtures("all_at_once")
@@ -222,4 +245,5 @@ def test_networks_of_unlike_size_or_recipe_are_kept_apart(monkeypatch: pytest.Mo
 def groups(configs: list[TrialConfig]) -> list[list[Candidate]]:
     context = fused()  # one data set for all
     found = [one for config in configs for one in trial_module.Trial(config, context).begin()]
-    return list(grouping.groups_of(found, grouping.Paces()))
+    paces = grouping.Paces()
+    return [group for fitting in grouping.alike(found) for group in grouping.even_parts(fitting, paces.number(fitting))]
