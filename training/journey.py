@@ -139,6 +139,10 @@ class Journey:
             self.fused_with = 1
         return training
 
+    def has_reached_end_of(self, stretch: Stretch) -> bool:
+        """Whether `stretch` was begun and no step of it is left."""
+        return self._is_under_way and self._training is not None and self._training.step == stretch.stop_step
+
     def _finish(self, stretch: Stretch, training: Training) -> None:
         """What is known once `stretch` is trained."""
         self._is_under_way = False

@@ -45,7 +45,7 @@ def run_cohort(
                 with context.gpu_turns.alone():
                     record = _attempt(config, context, check, is_last=True)
                 assert record is not None
-            context.num_begun = len(begun)
+            context.num_trained_ahead = sum(trial.is_trained for trial in begun.values())
             yield record
 
 
@@ -133,6 +133,11 @@ class Trial:
         if training is None or training.trainee.reading is None:
             return []
         return [Candidate(self.journey, training, training.trainee.reading, stretch.stop_step)]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it was begun, and trained to the end beside others: its record is all that is left."""
+        return self._current is not None and self.journey.has_reached_end_of(self._current)
 
     def _travel(self, stretch: Stretch) -> None:
         with self._timer("train"):

@@ -174,12 +174,14 @@ def test_a_group_that_is_told_to_leave_goes_on_where_it_was(
         assert record.seconds["train"] > 0
 
 
-def test_those_begun_together_are_waited_for() -> None:
+@pytest.mark.usefixtures("all_at_once")
+def test_those_trained_ahead_are_waited_for() -> None:
     context = fused()
     left = []
-    for _ in run_cohort(SEEDS, context):
-        left.append(context.num_begun)
-    assert left == [3, 2, 1, 0]
+    other = replace(SEEDS[0], training=replace(TRIAL.training, lr=0.01))  # begun, and trained by itself in its turn
+    for _ in run_cohort([*SEEDS[:3], other, SEEDS[3]], context):
+        left.append(context.num_trained_ahead)
+    assert left == [3, 2, 1, 1, 0]
 
 
 def candidates(configs: list[TrialConfig]) -> list[Candidate]:
