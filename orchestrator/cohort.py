@@ -352,7 +352,7 @@ class CohortRunner:
         self._store.publish_text(json.dumps(content), "runs", self._cohort.run_id, "started", name)
 
     def _mark_too_long(self, trial: PlannedTrial, output: OutputTail, num_at_once: int, stack: str) -> None:
-        """Whose time is up. Of several trained at once nobody knows: each will be run by itself, under its own limit."""
+        """Whose time is up. Of several trained at once nobody knows: each is then run alone, under its own limit."""
         if num_at_once == 1:
             self._mark({"too_long": trial.trial_id, "stack": stack, "output": output.text})
 

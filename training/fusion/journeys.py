@@ -49,7 +49,7 @@ def _train(group: Sequence[Candidate]) -> None:
             save_if_due()
 
     for one in group:
-        one.journey.fused_with = len(group)
+        one.journey.trains_beside(len(group))
     for records in together.run(group[0].stop_step, after_step):
         for one, record in zip(group, records, strict=True):
             one.journey.epochs.append(record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +19,8 @@ from training.context import CohortContext
 from training.fusion import grouping
 from training.fusion.grouping import Candidate
 from training.fusion.together import Together
-from training.record import TrialRecord
+from training.loop import Training
+from training.record import EpochRecord, TrialRecord
 from training.snapshots import Interrupted, Wish
 from training.trial import run_cohort, run_trial
 
@@ -172,6 +173,28 @@ def test_a_group_that_is_told_to_leave_goes_on_where_it_was(
     for record, expected in zip(records, undisturbed, strict=True):
         assert record.epochs == expected.epochs  # the same four beside each other: the same bits
         assert record.seconds["train"] > 0
+
+
+@pytest.mark.usefixtures("all_at_once")
+def test_a_trial_that_leaves_puts_aside_those_trained_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = list(run_cohort(SEEDS, fused()))
+    shelf, by_itself = Store(tmp_path), replace(SEEDS[0], training=replace(TRIAL.training, lr=0.01))
+    context = fused(shelf, wish=Wish.LEAVE)
+    run: Callable[..., Iterator[EpochRecord]] = Training.run
+
+    def asked(self: Training, *arguments: object) -> Iterator[EpochRecord]:
+        monkeypatch.setattr(context.snapshots, "is_due", lambda: True)
+        return run(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run", asked)
+        with pytest.raises(Interrupted):
+            list(run_cohort([by_itself, *SEEDS], context))
+    assert len(shelf.folders("checkpoints")) == 5
+    monkeypatch.setattr(Together, "take_step", None)  # no step is taken again
+    records = list(run_cohort(SEEDS, fused(shelf)))
+    assert [record.epochs for record in records] == [record.epochs for record in undisturbed]
+    assert [record.fused_with for record in records] == [4] * 4
 
 
 @pytest.mark.usefixtures("all_at_once")
