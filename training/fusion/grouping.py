@@ -64,23 +64,27 @@ class Paces:
         return self._known[key]
 
 
-def alike(candidates: Sequence[Candidate]) -> Iterator[list[Candidate]]:
-    """Candidates that fit together: of one kind, and of like size."""
+def groups_of(candidates: Sequence[Candidate], paces: Paces) -> Iterator[list[Candidate]]:
+    """Candidates that fit together, in groups; a group of one is trained by itself."""
     kinds: dict[tuple[object, ...], list[Candidate]] = {}
     for candidate in candidates:
         kinds.setdefault(candidate.kind, []).append(candidate)
     for of_one_kind in kinds.values():
-        yield from _of_like_size(of_one_kind)
+        for alike in _of_like_size(of_one_kind):
+            yield from _even_parts(alike, paces.number(alike))
 
 
 def fastest_number(group: Sequence[Candidate]) -> int:
-    """How many of `group` to train at a time, by steps that are taken and forgotten."""
+    """How many of `group` to train at a time, by steps that are taken and forgotten.
+
+    So many do not fit where a step of them raises; what raises for one alone, its trial will say.
+    """
     best, fastest, count = 1, float("inf"), 1
     while True:
         memory = _GpuMemory(group[0].training.dataset.train.labels.device)
         try:
             seconds = _seconds_a_network(group[:count])
-        except torch.OutOfMemoryError:
+        except (Exception, SystemExit):
             return best
         if seconds * GAIN > fastest:
             return best
@@ -150,7 +154,7 @@ def _padded(group: Sequence[Candidate]) -> int:
     )
 
 
-def even_parts(group: list[Candidate], most: int) -> Iterator[list[Candidate]]:
+def _even_parts(group: list[Candidate], most: int) -> Iterator[list[Candidate]]:
     """`group` in as few parts as can be, of at most so many, as even as can be."""
     num_parts = -(-len(group) // most)
     for part in range(num_parts):

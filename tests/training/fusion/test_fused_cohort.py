@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from models.convnet import ConvNet
 from orchestrator.store.layout import Store
 from training import trial as trial_module
 from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
@@ -133,6 +134,36 @@ def test_training_that_raises_beside_others_fails_its_own_trials() -> None:
     assert [record.error is None for record in records] == [True, False, True, False]
     assert all("more than 1 value per channel" in record.error.message for record in records if record.error)
     assert [record.fused_with for record in records][::2] == [2, 2]
+
+
+def now_and_then_exploding(*, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """A small network that half of the seeds give weights beyond every measure."""
+    model = ConvNet(input_shape=input_shape, num_classes=num_classes, widths=(13, 16))
+    if torch.rand(()) < 0.5:
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.fill_(3e38)
+    return model
+
+
+@pytest.mark.usefixtures("all_at_once")
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_network_that_diverges_spoils_no_other(precision: str, tmp_path: Path) -> None:
+    # in bfloat16 torch's grouped convolutions multiply a neighbour's NaN by zero, on CPUs
+    model, training = (
+        ModelConfig(name=f"{__name__}:now_and_then_exploding"),
+        replace(TRIAL.training, precision=precision),
+    )
+    random = PrunerConfig(name="random")
+    configs = [of_seed(seed, replace(TRIAL, model=model, pruner=random, training=training)) for seed in range(6)]
+    records = list(run_cohort(configs, fused(Store(tmp_path), seconds=0.0)))
+    is_finite = [math.isfinite(record.epochs[-1].test_loss) for record in records]
+    alone = [run_trial(config, CohortContext("cpu")) for config in configs]
+    assert is_finite == [math.isfinite(record.epochs[-1].test_loss) for record in alone]
+    assert len(set(is_finite)) == 2
+    for found, expected in zip(records, alone, strict=True):
+        if math.isfinite(expected.epochs[-1].test_loss):
+            assert_close(found, expected)
 
 
 @pytest.mark.usefixtures("all_at_once")
@@ -270,5 +301,4 @@ def test_networks_of_unlike_size_or_recipe_are_kept_apart(monkeypatch: pytest.Mo
 def groups(configs: list[TrialConfig]) -> list[list[Candidate]]:
     context = fused()  # one data set for all
     found = [one for config in configs for one in trial_module.Trial(config, context).begin()]
-    paces = grouping.Paces()
-    return [group for fitting in grouping.alike(found) for group in grouping.even_parts(fitting, paces.number(fitting))]
+    return list(grouping.groups_of(found, grouping.Paces()))
