@@ -253,7 +253,8 @@ class CohortRunner:
                 if (next_row := self._rows[trial.trial_id] + 1) < self._cohort.stop:
                     progress.given_back = (next_row, self._cohort.stop)
                 break
-            if self._careful or len(rows) == FLUSH_TRIALS or now > deadline:
+            is_due = len(rows) >= FLUSH_TRIALS or now > deadline
+            if self._careful or (is_due and not self.context.num_trained_ahead):  # a run may be stopped between steps
                 break
         else:
             progress.finished = True
