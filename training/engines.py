@@ -101,7 +101,12 @@ def trainee(
     small = compact(model, masks, input_shape, moving)
     if isinstance(small, NotCompacted):
         return masked_dense(model, masks, config.training, fallback=small.reason)
-    reading, apart = _fused(small, input_shape, config) if engine == "fused" else (None, "")
+    reading, apart = None, ""
+    if engine == "fused":
+        try:
+            small, reading = _for_company(small, model, masks, input_shape, config)
+        except NotFused as error:
+            apart = str(error)
     return Trainee(
         model=small.model,
         removed=small.removed_weights(),
@@ -115,14 +120,18 @@ def trainee(
     )
 
 
-def _fused(small: Compacted, input_shape: tuple[int, int, int], config: TrialConfig) -> tuple[Reading | None, str]:
-    """What the fused engine must know of a small network, or why it is trained by itself."""
+def _for_company(
+    small: Compacted, model: nn.Module, masks: Masks, input_shape: tuple[int, int, int], config: TrialConfig
+) -> tuple[Compacted, Reading]:
+    """The small network as it can be trained beside others: with every layer. Raises NotFused with the reason."""
     if config.levels.pre_epochs:
-        return None, "training goes on between prunings"
-    try:
-        return read(small.model, input_shape), ""
-    except NotFused as error:
-        return None, str(error)
+        raise NotFused("training goes on between prunings")
+    if not small.depends_on_images:
+        raise NotFused("the network has collapsed: its constant-input tail alone is trained")
+    with_every_layer = compact(model, masks, input_shape, every_layer=True)
+    if isinstance(with_every_layer, NotCompacted):
+        raise NotFused(with_every_layer.reason)
+    return with_every_layer, read(with_every_layer.model, input_shape)
 
 
 def needs_the_full_network(config: TrialConfig) -> str:

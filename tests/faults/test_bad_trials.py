@@ -108,6 +108,20 @@ def test_each_is_a_row_and_the_others_are_as_ever(tmp_path: Path, undisturbed: p
     assert "2 x RuntimeError: not today" in status
 
 
+def test_among_trials_that_are_begun_together(tmp_path: Path) -> None:
+    """Nobody is taken for the one that hangs or leaves."""
+    text = re.sub(r"pruner: \[.*\]", 'pruner: [magnitude, "own_pruners:Hangs", "own_pruners:Leaves"]', SWEEP)
+    sweep = Disturbed(tmp_path, text.replace("sparsity: [0.5, 0.9]", "sparsity: 0.9").replace("count: 40", "count: 1"))
+    (tmp_path / "own_pruners.py").write_text(OWN_PRUNERS)
+    options = ("--engine", "fused", "--slots", "1", "--time-limit", "12", "--max-attempts", "2")
+    output = sweep.run("run", "sweep.yaml", *options, check=1)
+    assert "1 of 3 trials completed, 2 failed" in output
+    rows = scan_trials(sweep.store).with_columns(name=pl.col("pruner").str.split(":").list.last()).collect()
+    kinds = {name: rows.filter(name=name)["error_type"].to_list() for name in ("magnitude", "Hangs", "Leaves")}
+    assert kinds == {"magnitude": [None], "Hangs": ["time limit"], "Leaves": ["crashed"]}
+    assert rows.filter(name="magnitude")["engine"].to_list() == ["fused"]
+
+
 def test_a_trial_that_eats_the_memory_of_its_node(tmp_path: Path, undisturbed: pl.DataFrame) -> None:
     """Ray watches the memory of the machine and kills a worker before the kernel would; Tune then ends the run."""
     total = get_system_memory()  # as Ray sees it: a container has less than its machine

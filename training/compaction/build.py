@@ -31,7 +31,9 @@ class Slot:
 class Builder:
     """Collects the small network's graph, modules, masks and slots."""
 
-    def __init__(self, model: nn.Module, graph: Graph, kept: Kept) -> None:
+    def __init__(self, model: nn.Module, graph: Graph, kept: Kept, *, every_layer: bool) -> None:
+        self.every_layer = every_layer
+        """Whether layers without a kept weight are computed all the same."""
         self.source = graph
         self.tensors = dict(model.named_parameters())
         self.masks: Masks = {}

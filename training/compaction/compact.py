@@ -89,8 +89,8 @@ class SmallNetwork(nn.Module):
 class Compacted:
     """A small network and the way back to the full one."""
 
-    def __init__(self, model: nn.Module, masks: Masks, graph: Graph, kept: Kept) -> None:
-        builder = Builder(model, graph, kept)
+    def __init__(self, model: nn.Module, masks: Masks, graph: Graph, kept: Kept, *, every_layer: bool) -> None:
+        builder = Builder(model, graph, kept, every_layer=every_layer)
         self.masks: Masks = {f"layers.{name}": mask for name, mask in builder.masks.items()}
         """By parameter names of `model`: inside the units left, weights are still sparse."""
         idle = Idle(model, masks, builder.slots, graph.parameters)
@@ -206,12 +206,18 @@ def _norms(graph: Graph, kept: Kept) -> dict[str, _Norm]:
 
 
 def compact(
-    model: nn.Module, masks: Masks, input_shape: tuple[int, ...], in_motion: Mapping[str, Tensor] | None = None
+    model: nn.Module,
+    masks: Masks,
+    input_shape: tuple[int, ...],
+    in_motion: Mapping[str, Tensor] | None = None,
+    *,
+    every_layer: bool = False,
 ) -> Compacted | NotCompacted:
     """The small network of `model` under `masks`, for images of `input_shape` (channels, height, width).
 
     Of parameters that an optimizer in mid-training will go on with, `in_motion` says by name which entries it may move
-    although their gradient is zero; without it the optimizer starts fresh and moves none.
+    although their gradient is zero; without it the optimizer starts fresh and moves none. With `every_layer` no
+    layer is left out altogether: networks of one architecture then have the same operations, whatever their masks.
 
     `model` is left untouched. NotCompacted, with the reason, where a construct is not understood, and where one that
     seemed to be makes an error here: a trial must not fail because of an optimisation. Running out of memory is raised:
@@ -220,7 +226,8 @@ def compact(
     device = next(model.parameters()).device
     try:
         graph = read_graph(model, masks, input_shape)
-        return Compacted(model, masks, graph, find_kept(graph, device, in_motion or {}))
+        kept = find_kept(graph, device, in_motion or {}, every_layer=every_layer)
+        return Compacted(model, masks, graph, kept, every_layer=every_layer)
     except NotUnderstood as error:
         return NotCompacted(str(error))
     except (MemoryError, torch.OutOfMemoryError):

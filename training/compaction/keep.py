@@ -40,8 +40,13 @@ class Kept:
     """What the small network must compute."""
 
 
-def find_kept(graph: Graph, device: torch.device, in_motion: Mapping[str, Tensor]) -> Kept:
-    """Units that are zero, unread and wanted. `in_motion` says of parameters which entries move without a gradient."""
+def find_kept(
+    graph: Graph, device: torch.device, in_motion: Mapping[str, Tensor], *, every_layer: bool = False
+) -> Kept:
+    """Units that are zero, unread and wanted. `in_motion` says of parameters which entries move without a gradient.
+
+    With `every_layer` at least one unit of every tensor is wanted.
+    """
     for operation in graph.operations:
         if (moving := in_motion.get(f"{operation.node.target}.bias")) is not None:
             operation.assume_less(~moving)
@@ -49,7 +54,7 @@ def find_kept(graph: Graph, device: torch.device, in_motion: Mapping[str, Tensor
     while _give_up_offsets(graph, zero, device):
         zero = _zeros(graph, device)
     unread = _backward(graph, device, lambda operation, out: operation.irrelevant(out | zero[operation.node]))
-    return Kept(zero=zero, unread=unread, wanted=_wanted(graph, zero, device))
+    return Kept(zero=zero, unread=unread, wanted=_wanted(graph, zero, device, every_layer))
 
 
 def _zeros(graph: Graph, device: torch.device) -> Units:
@@ -81,11 +86,13 @@ def _backward(graph: Graph, device: torch.device, through: Callable[[Operation, 
     return holds
 
 
-def _wanted(graph: Graph, zero: Units, device: torch.device) -> Units:
+def _wanted(graph: Graph, zero: Units, device: torch.device, every_layer: bool) -> Units:
     """What the output needs, from the output backwards: all logits, and what each operation asks for."""
     wanted = {node: torch.zeros(shape[0], dtype=torch.bool, device=device) for node, shape in graph.shapes.items()}
     wanted[graph.output] = torch.ones_like(wanted[graph.output])
     for operation in reversed(graph.operations):
+        if every_layer and not wanted[operation.node].any():
+            wanted[operation.node][0] = True
         zero_in = [zero[source] for source in operation.sources]
         asked = operation.demand(wanted[operation.node], zero_in)
         for source, units in zip(operation.sources, asked, strict=True):

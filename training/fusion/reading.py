@@ -1,8 +1,8 @@
 """What a small network computes, step by step, and whether another computes the same in other widths.
 
-Small networks of one architecture differ in how many units are left, and in which of their tensors units are put into
-another order (`training.compaction.parts.arrange`). Two that are alike in everything else have equal signatures, and
-can be computed side by side.
+Small networks of one architecture with every layer (`compact(..., every_layer=True)`) differ in how many units are
+left, and in which of their tensors units are put into another order (`training.compaction.parts.arrange`). Two that are
+alike in everything else have equal signatures, and can be computed side by side.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, fx, nn
 
 from training.compaction.compact import SmallNetwork
 from training.compaction.operations.unitwise import FUNCTIONS, METHODS, MODULES
-from training.compaction.parts import BiasAlone, arrange, concatenated, zero_example
+from training.compaction.parts import ConstantBatchNorm, arrange, concatenated
 
 IMAGES = -1
 """In place of a step's number: the images."""
@@ -83,8 +83,6 @@ class Reading:
 
 def read(network: SmallNetwork, input_shape: tuple[int, ...]) -> Reading:
     """The steps of a small network. Raises NotFused, with the reason, for what cannot be computed side by side."""
-    if not network.depends_on_images:
-        raise NotFused("the network has collapsed: its constant-input tail alone is trained")
     shapes = _shapes(network, input_shape)
     steps: list[Step] = []
     numbers: dict[fx.Node, Source] = {}
@@ -140,8 +138,6 @@ def _facts(node: fx.Node, modules: nn.Module) -> str:
     if node.op == "call_module":
         return f"{node.target}: {_module_facts(str(node.target), modules.get_submodule(str(node.target)))}"
     target: Any = node.target
-    if target is zero_example:
-        return f"zeros {node.args[2]}"
     if target not in _WITHOUT_WIDTHS | _OTHERS | FUNCTIONS.keys() | METHODS.keys():
         raise NotFused(f"{node.name} is not known")
     target = torch.relu if overwriting(target) else target
@@ -153,18 +149,16 @@ def _module_facts(name: str, module: nn.Module) -> str:
     trains = [parameter.requires_grad for parameter in module.parameters()]
     kind = type(module).__name__
     if isinstance(module, nn.Conv2d):
-        inside = (module.in_channels, module.out_channels, module.groups) if module.groups > 1 else ()
+        inside = (module.weight.shape[1], len(module.weight) // module.groups) if module.groups > 1 else ()
         return f"{kind} {module.kernel_size} {module.stride} {module.padding} {module.dilation} {inside} {trains}"
-    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+    if isinstance(module, nn.modules.batchnorm._BatchNorm) and not isinstance(module, ConstantBatchNorm):
         return f"{kind} {module.eps} {module.momentum} {module.affine} {module.track_running_stats} {trains}"
     if isinstance(module, nn.Linear):
         return f"{kind} {trains}"
-    if isinstance(module, BiasAlone):
-        return f"{kind} {module.positions} {trains}"
     if type(module) in MODULES:
         options = {key: value for key, value in vars(module).items() if key[0] != "_"}
         return f"{kind} {[(key, options[key]) for key in sorted(options.keys() - {'training', 'inplace'})]}"
-    raise NotFused(f"{name} is a {kind}: what it draws depends on who draws beside it")
+    raise NotFused(f"{name} is a {kind}, which belongs to one network at a time")
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from training.compaction.parts import BiasAlone, arrange, concatenated, zero_example
+from training.compaction.parts import arrange, concatenated
 from training.fusion.reading import IMAGES, Reading, Source, Step, is_number, overwriting, with_tensors
 from training.fusion.stacking import stacked
 
@@ -77,7 +77,7 @@ class Widener:
         """The wide network, (n, c, h, w) or (n, K c, h, w) to logits (n, K classes)."""
         return fx.GraphModule(self._modules, self._graph)
 
-    def _step(self, steps: list[Step]) -> Wide:  # noqa: PLR0911  (one return a kind of operation)
+    def _step(self, steps: list[Step]) -> Wide:
         sources = [self._source(list(parts)) for parts in zip(*(step.sources for step in steps), strict=True)]
         node, widths = steps[0].node, tuple(step.shape[1] for step in steps)
         layers = [self._module(reading, step) for reading, step in zip(self._readings, steps, strict=True)]
@@ -89,15 +89,8 @@ class Widener:
             case nn.modules.batchnorm._BatchNorm():
                 norm = self._norm(cast(list[nn.modules.batchnorm._BatchNorm], layers))
                 return Wide(self._call(node, norm, [self._apart(sources[0])]), widths)
-            case BiasAlone():
-                joined = BiasAlone(_parameter([cast(BiasAlone, layer).bias for layer in layers]), layers[0].positions)
-                return Wide(self._call(node, joined, []), widths)
             case nn.Module():
                 return self._unitwise_module(node, cast(list[nn.Module], layers), sources[0], widths)
-        if node.target is zero_example:
-            units = self._num * max(widths)
-            images = self._values[IMAGES].node
-            return Wide(self._graph.call_function(zero_example, (images, units, node.args[2])), widths)
         if node.target in (concatenated, torch.cat):
             return self._concatenation(node, [self._apart(source) for source in sources], widths)
         return self._function(steps, sources, widths)
@@ -122,16 +115,17 @@ class Widener:
         reads_shared = source.is_shared and first.groups == 1
         if not reads_shared:
             source = self._apart(source)
+        groups = 1 if reads_shared else self._num * max(layer.groups for layer in layers)
         weight = _parameter([layer.weight for layer in layers])
         wide = nn.utils.skip_init(
             nn.Conv2d,
-            weight.shape[1] * (1 if reads_shared else self._num * first.groups),
+            weight.shape[1] * groups,
             len(weight),
             kernel_size=first.kernel_size,
             stride=first.stride,
             padding=first.padding,
             dilation=first.dilation,
-            groups=1 if reads_shared else self._num * first.groups,
+            groups=groups,
             bias=first.bias is not None,
         )
         wide.weight = weight

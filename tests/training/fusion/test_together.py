@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
@@ -92,6 +93,15 @@ def pruned(name: str, criterion: str, exponent: float) -> Callable[[int], tuple[
     return of_seed
 
 
+def mobilenet_v2_without_dropout() -> nn.Module:
+    model = MODELS["mobilenet_v2"]()
+    for name, module in list(model.named_modules()):
+        if isinstance(module, nn.Dropout):
+            model.set_submodule(name, nn.Identity())
+    return model
+
+
+MODELS["mobilenet_v2 without dropout"] = mobilenet_v2_without_dropout
 MODELS["convnet"] = lambda: ConvNet(input_shape=SHAPE, num_classes=NUM_CLASSES)
 NETWORKS = {
     "branches": branches,
@@ -103,7 +113,9 @@ NETWORKS = {
     "convnet": pruned("convnet", "synflow", 1),
     "resnet20": pruned("resnet20", "synflow", 1),
     "resnet20, padding": pruned("resnet20, padding", "synflow", 2),
+    "resnet20, sparse": pruned("resnet20", "synflow", 3),
     "wrn40_1": pruned("wrn40_1", "random", 0.5),
+    "mobilenet_v2": pruned("mobilenet_v2 without dropout", "synflow", 1),
 }
 
 
@@ -126,7 +138,7 @@ DATASET = images(40, 20, 30)  # three steps an epoch, the last of half a batch
 def in_training(
     network: tuple[nn.Module, Masks], config: TrainingConfig, order_seed: int
 ) -> tuple[Training, Compacted]:
-    small = compact(*network, SHAPE)
+    small = compact(*network, SHAPE, every_layer=True)
     assert isinstance(small, Compacted), small
     trainee = Trainee(
         model=small.model,
@@ -191,14 +203,29 @@ def assert_equal_records(alone: Sequence[EpochRecord], together: Sequence[EpochR
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("recipe", ["nesterov", "adam"])
-def test_side_by_side_is_by_itself(name: str, recipe: str) -> None:
-    alone, together = alike(name, RECIPES[recipe], [3, 4, 3])
+def test_side_by_side_is_by_itself(name: str) -> None:
+    alone, together = alike(name, RECIPE, [3, 4, 3])
     records = [list(one.run(6)) for one in alone]
     found = together_to(together, 6)
     assert largest_difference(alone, together) < 1e-11
     for number, expected in enumerate(records):
         assert_equal_records(expected, [epoch[number] for epoch in found])
+
+
+@pytest.mark.parametrize("name", ["branches", "resnet20", "resnet20, sparse", "lenet5"])
+def test_a_network_with_every_layer_is_trained_as_without(name: str) -> None:
+    model, masks = NETWORKS[name](0)
+    restored = []
+    for every_layer in (False, True):
+        small = compact(model, masks, SHAPE, every_layer=every_layer)
+        assert isinstance(small, Compacted)
+        trainee = Trainee(model=small.model, removed=small.removed_weights(), optimizer=small.optimizer(RECIPE))
+        list(Training(trainee, DATASET, RECIPE, 3).run(6))
+        full = copy.deepcopy(model)
+        small.restore_into(full)
+        restored.append(full.state_dict())
+    for key, tensor in restored[0].items():
+        torch.testing.assert_close(restored[1][key], tensor, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -278,7 +305,7 @@ def test_bf16_trains_side_by_side_within_its_precision() -> None:
 
 def in_training_float32(seed: int, config: TrainingConfig) -> Training:
     model, masks = NETWORKS["convnet"](seed)
-    small = compact(model.float(), masks, SHAPE)
+    small = compact(model.float(), masks, SHAPE, every_layer=True)
     assert isinstance(small, Compacted)
     trainee = Trainee(model=small.model, removed=small.removed_weights(), optimizer=small.optimizer(config))
     parts = [DATASET.train, DATASET.validation, DATASET.test]
@@ -286,7 +313,7 @@ def in_training_float32(seed: int, config: TrainingConfig) -> Training:
     return Training(trainee, Dataset(train=single[0], validation=single[1], test=single[2], num_classes=10), config, 3)
 
 
-def test_what_draws_or_has_collapsed_is_left_alone() -> None:
+def test_what_draws_is_left_alone() -> None:
     class Drawing(ConvNet):
         """Draws."""
 
@@ -298,15 +325,12 @@ def test_what_draws_or_has_collapsed_is_left_alone() -> None:
             """Logits, some of them dropped."""
             return cast(Tensor, self.dropout(super().forward(x)))
 
-    for model, kept, reason in (
-        (Drawing(), 1.0, "dropout is a FullShapeDropout: what it draws depends on who draws beside it"),
-        (ConvNet(input_shape=SHAPE, num_classes=NUM_CLASSES), 0.0, "the network has collapsed"),
-    ):
-        masks = {name: torch.full_like(weight, kept).bool() for name, weight in prunable_weights(model).items()}
-        small = compact(model, masks, SHAPE)
-        assert isinstance(small, Compacted)
-        with pytest.raises(NotFused, match=reason):
-            read(small.model, SHAPE)
+    model = Drawing()
+    masks = {name: torch.ones_like(weight).bool() for name, weight in prunable_weights(model).items()}
+    small = compact(model, masks, SHAPE, every_layer=True)
+    assert isinstance(small, Compacted)
+    with pytest.raises(NotFused, match="dropout is a FullShapeDropout, which belongs to one network at a time"):
+        read(small.model, SHAPE)
 
 
 def test_reading_a_network_leaves_it_as_it_was() -> None:

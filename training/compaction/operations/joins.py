@@ -37,7 +37,7 @@ class Sum(Operation):
         if not wanted.any():
             return None
         units = wanted.nonzero().flatten()
-        present = [part for part in parts if part is not None and wanted[part.units].any()]
+        present = [part for part in parts if part is not None and (build.every_layer or wanted[part.units].any())]
         if not present:
             return build.zeros(units, self.shape[1:])
         if len(present) == 1:

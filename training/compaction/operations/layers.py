@@ -71,6 +71,8 @@ class Weighted(Operation):
         needed = self.reads[wanted].any(0)
         if part is not None:
             needed[~_among(part.units, len(needed))] = False
+            if build.every_layer and not needed.any():
+                needed[part.units[0]] = True
         if part is None or not needed.any():
             return self._constant(build, rows)
         if self.groups > 1:
@@ -91,6 +93,8 @@ class Weighted(Operation):
         if self.layer.bias is not None:
             return rows
         fed = rows[self.reads[rows][:, needed].any(1)]
+        if not len(fed):
+            return rows[:1]
         saved = (len(rows) - len(fed)) * self.mask[0, 0].numel() * num_columns
         return fed if saved > _SELECT_SAVES * (len(rows) + len(fed)) else rows
 
@@ -107,6 +111,8 @@ class Weighted(Operation):
         by_group, rows_by_group = needed.view(self.groups, -1), wanted.view(self.groups, -1)
         groups = rows_by_group.any(1).nonzero().flatten()
         columns = by_group[groups].any(0).nonzero().flatten()
+        if not len(columns):  # only where every layer stays
+            columns = columns.new_zeros(1)
         rows_inside = rows_by_group[groups].any(0).nonzero().flatten()
         source_units = (groups[:, None] * by_group.shape[1] + columns).flatten()
         rows = (groups[:, None] * rows_by_group.shape[1] + rows_inside).flatten()
