@@ -243,14 +243,18 @@ class CohortRunner:
                 )
             )
             now = time.monotonic()
-            progress.add(self._rows[trial.trial_id], record, now - started)
+            is_shared = self.context.looks_ahead > 1  # the first of a window was waited for while all of them trained
+            progress.add(
+                self._rows[trial.trial_id], record, sum(record.seconds.values()) if is_shared else now - started
+            )
             started = now
-            if now > self._give_back_at and not self._careful and not self.context.num_begun:
+            if now > self._give_back_at and not self._careful and not self.context.num_trained_ahead:
                 progress.finished = True
                 if (next_row := self._rows[trial.trial_id] + 1) < self._cohort.stop:
                     progress.given_back = (next_row, self._cohort.stop)
                 break
-            if self._careful or len(rows) == FLUSH_TRIALS or now > deadline:
+            is_due = len(rows) >= FLUSH_TRIALS or now > deadline
+            if self._careful or (is_due and not self.context.num_trained_ahead):  # a run may be stopped between steps
                 break
         else:
             progress.finished = True
@@ -266,7 +270,9 @@ class CohortRunner:
     def _in_time(self) -> Iterator[tuple[PlannedTrial, int, TrialRecord]]:
         """What is attempted until the run has to be over; a trial that left a checkpoint and went is no attempt."""
         deadline = self._settings.deadline
-        while deadline is None or deadline.has_time(time.time(), self._needed_seconds):
+        while (
+            deadline is None or self.context.num_trained_ahead or deadline.has_time(time.time(), self._needed_seconds)
+        ):
             try:
                 attempt = next(self._attempts)
             except (StopIteration, Interrupted):
@@ -281,12 +287,12 @@ class CohortRunner:
         """The normal way: one pass, sharing everything."""
         run_cohort = pkgutil.resolve_name(self._settings.runner)
         records = run_cohort((trial.config for trial in trials), self.context, check=self._check_source)
-        for place, trial in enumerate(trials):
-            num_begun = 1 if self.context.num_begun else min(self.context.looks_ahead, len(trials) - place)
-            limit = self._settings.time_limit_seconds
+        limit, ahead = self._settings.time_limit_seconds, self.context.looks_ahead
+        for number, trial in enumerate(trials):
+            num_at_once = min(ahead, len(trials) - number) if number % ahead == 0 else 1
             with (
                 captured(self._mirror_of(trial) if self._careful else None) as output,
-                time_limit(limit and limit * num_begun, partial(self._mark_too_long, trial, output, num_begun)),
+                time_limit(limit and num_at_once * limit, partial(self._mark_too_long, trial, output, num_at_once)),
             ):
                 record = next(records)
             yield trial, trial.attempt, replace(record, output=output.text)
@@ -346,10 +352,10 @@ class CohortRunner:
         name = f"{self._cohort.label}-{uuid.uuid4().hex}.json"
         self._store.publish_text(json.dumps(content), "runs", self._cohort.run_id, "started", name)
 
-    def _mark_too_long(self, trial: PlannedTrial, output: OutputTail, num_begun: int, stack: str) -> None:
-        if num_begun > 1:
-            return  # any of those that were begun together: each is tried by itself when the cohort goes on
-        self._mark({"too_long": trial.trial_id, "stack": stack, "output": output.text})
+    def _mark_too_long(self, trial: PlannedTrial, output: OutputTail, num_at_once: int, stack: str) -> None:
+        """Whose time is up. Of several trained at once nobody knows: each is then run alone, under its own limit."""
+        if num_at_once == 1:
+            self._mark({"too_long": trial.trial_id, "stack": stack, "output": output.text})
 
     def _too_long(self, trial_id: str) -> dict[str, str] | None:
         """Where a trial was when its time was up, in an earlier process of this run, and what it had printed."""

@@ -73,8 +73,8 @@ class CohortContext:
         self.looks_ahead = LOOKS_AHEAD if engine == "fused" else 1
         """Trials that are begun together, for some of them to be trained side by side."""
         self.paces = Paces()
-        self.num_begun = 0
-        """Of those, the ones whose records are still to come."""
+        self.num_trained_ahead = 0
+        """Of those, the ones that are trained and whose records are still to come."""
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
         self._first_scores: tuple[tuple[object, ...], Scores] | None = None
         self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None

@@ -136,8 +136,12 @@ class Journey:
         self._remember_rewind_point()
         self._is_under_way = True
         if chosen.engine == "fused":
-            self.fused_with = 1
+            self.trains_beside(1)
         return training
+
+    def has_reached_end_of(self, stretch: Stretch) -> bool:
+        """Whether `stretch` was begun and no step of it is left."""
+        return self._is_under_way and self._training is not None and self._training.step == stretch.stop_step
 
     def _finish(self, stretch: Stretch, training: Training) -> None:
         """What is known once `stretch` is trained."""
@@ -210,6 +214,10 @@ class Journey:
         tensors, facts = training.full_state()
         self._rewind = (tensors, {**facts, "loss_sum": 0.0, "num_seen": 0})
 
+    def trains_beside(self, num_networks: int) -> None:
+        """So many networks train side by side from here on, this one among them; the most there were is recorded."""
+        self.fused_with = max(num_networks, self.fused_with or 1)
+
     def charge(self, seconds: float) -> None:
         """Somebody else trained for this trial so long."""
         self._timer.add({"train": seconds})
@@ -234,6 +242,7 @@ class Journey:
             is_at_end=is_at_end,
             engine=self.engine,
             fallback=self.fallback,
+            fused_with=self.fused_with,
             start=self._start if is_rebuilt and not isinstance(self._start, int) else None,
             rewind=self._rewind,
             epochs=list(self.epochs),
@@ -264,7 +273,7 @@ class Journey:
         else:
             self._start = 0 if found.start is None else found.start
             self._midway = found.training
-        self.engine, self.fallback = found.engine, found.fallback
+        self.engine, self.fallback, self.fused_with = found.engine, found.fallback, found.fused_with
         self.masks, self.epochs, self.rounds = dict(found.masks), list(found.epochs), list(found.rounds)
         self.layers, self.is_connected = list(found.layers), found.is_connected
         if self._moving is not None:

@@ -68,6 +68,8 @@ class Snapshot:
     engine: str
     fallback: str
     """What trains, as in the trial's record."""
+    fused_with: int | None = None
+    """The most networks that trained side by side, this one among them."""
     start: State | None = None
     """The full network's state that the stretch started from, where a small network has to be made of it again."""
     rewind: State | None = None
@@ -95,6 +97,7 @@ class Snapshot:
                 "is_at_end": self.is_at_end,
                 "engine": self.engine,
                 "fallback": self.fallback,
+                "fused_with": self.fused_with,
                 "start": None if self.start is None or starts_at_rewind else self.start[1],
                 "starts_at_rewind": starts_at_rewind,
                 "rewind": None if self.rewind is None else self.rewind[1],
@@ -122,6 +125,7 @@ class Snapshot:
             is_at_end=facts["is_at_end"],
             engine=facts["engine"],
             fallback=facts["fallback"],
+            fused_with=facts.get("fused_with"),  # a checkpoint may be older than the fused engine
             start=rewind if facts["starts_at_rewind"] else start,
             rewind=rewind,
             epochs=[EpochRecord(**one) for one in facts["epochs"]],

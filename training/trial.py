@@ -6,6 +6,7 @@ A trial that raises becomes a failed record in `run_cohort`; `run_trial` lets th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 
@@ -21,6 +22,7 @@ from training.gpu_memory import count_from_here, taken_since
 from training.journey import Journey
 from training.levels import Stretch
 from training.record import MaskRecord, PhaseTimer, TrialError, TrialRecord
+from training.snapshots import Interrupted
 
 Check = Callable[[TrialConfig], None]
 
@@ -35,45 +37,53 @@ def run_cohort(
     """
     to_come = iter(configs)
     while ahead := list(islice(to_come, context.looks_ahead)):
-        with context.gpu_turns.beside_others():
-            begun = _begin_side_by_side(ahead, context, check) if len(ahead) > 1 else {}
-        for number, config in enumerate(ahead):
-            with context.gpu_turns.beside_others():
-                record = _attempt(config, context, check, begun.pop(number, None))
-            if record is None:  # here, where the error's frames no longer hold the network
-                begun.clear()
-                context.free_memory()
-                with context.gpu_turns.alone():
-                    record = _attempt(config, context, check, is_last=True)
-                assert record is not None
-            context.num_begun = len(begun)
-            yield record
+        begun: dict[int, Trial] = {}
+        try:
+            if len(ahead) > 1:
+                with context.gpu_turns.beside_others():
+                    _begin_side_by_side(ahead, begun, context, check)
+            for number, config in enumerate(ahead):
+                with context.gpu_turns.beside_others():
+                    record = _attempt(config, context, check, begun.pop(number, None))
+                if record is None:  # here, where the error's frames no longer hold the network
+                    begun.clear()
+                    context.free_memory()
+                    with context.gpu_turns.alone():
+                        record = _attempt(config, context, check, is_last=True)
+                    assert record is not None
+                context.num_trained_ahead = sum(trial.is_trained for trial in begun.values())
+                yield record
+        except Interrupted:  # of the trial in hand, or of the group in hand
+            for trial in begun.values():
+                trial.put_aside()
+            raise
 
 
-def _begin_side_by_side(configs: Sequence[TrialConfig], context: CohortContext, check: Check) -> dict[int, Trial]:
-    """Of these trials, those that can be trained beside each other, by number: trained, where that is faster.
+def _begin_side_by_side(
+    configs: Sequence[TrialConfig], begun: dict[int, Trial], context: CohortContext, check: Check
+) -> None:
+    """Add to `begun`, by number, those of these trials that can be trained beside each other: trained, where that is
+    faster.
 
     One that raises here is begun again by itself, and its error recorded there.
     """
-    begun: dict[int, Trial] = {}
     candidates: list[Candidate] = []
-    try:
-        for number, config in enumerate(configs):
-            if config.levels.pre_epochs or not config.training.epochs:
-                continue
-            try:
-                check(config)
-                trial = Trial(config, context)
-                candidates += trial.begin()
-            except (Exception, SystemExit) as error:
-                if isinstance(error, torch.OutOfMemoryError):
-                    raise
-            else:
-                begun[number] = trial
-        train_side_by_side(candidates, context.paces)
-    except torch.OutOfMemoryError:
-        return {}
-    return begun
+    for number, config in enumerate(configs):
+        if config.levels.pre_epochs or not config.training.epochs:
+            continue
+        try:
+            check(config)
+            trial = Trial(config, context)
+            candidates += trial.begin()
+        except torch.OutOfMemoryError:
+            begun.clear()
+            return
+        except (Exception, SystemExit):
+            continue
+        begun[number] = trial
+    spoilt = [candidate.journey for candidate in train_side_by_side(candidates, context.paces)]
+    for number in [number for number, trial in begun.items() if trial.journey in spoilt]:
+        del begun[number]
 
 
 def _attempt(
@@ -138,6 +148,17 @@ class Trial:
         if training is None or training.trainee.reading is None:
             return []
         return [Candidate(self.journey, training, training.trainee.reading, stretch.stop_step)]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it was begun, and trained to the end beside others: its record is all that is left."""
+        return self._current is not None and self.journey.has_reached_end_of(self._current)
+
+    def put_aside(self) -> None:
+        """Leave a checkpoint of what others trained: the process is about to end."""
+        if self.is_trained:
+            with suppress(Interrupted):
+                self.journey.save()
 
     def _travel(self, stretch: Stretch) -> None:
         with self._timer("train"):

@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import nn
 from orchestrator import cohort as cohort_module
 from orchestrator import output as output_module
 from orchestrator.cohort import Cohort, CohortRunner, RunSettings, publish_run
+from orchestrator.deadline import Deadline
 from orchestrator.plan import make_plan
 from orchestrator.store.compact import compact
 from orchestrator.store.layout import Store
@@ -29,6 +31,7 @@ from pruning.criteria.contract import Criterion
 from pruning.masks import Masks, Scores
 from pruning.scoring import score_network
 from training import context as context_module
+from training.fusion import grouping
 
 OUR_ROOT = Path(__file__).parents[2]
 WHERE = Provenance(run_id="r1", prunesweep_version="0", torch_version="0", git_commit=None, git_dirty=None)
@@ -37,10 +40,10 @@ WHERE = Provenance(run_id="r1", prunesweep_version="0", torch_version="0", git_c
 class Opened:
     """A planned sweep and a way to open its only cohort, as a fresh process would."""
 
-    def __init__(self, file: SweepFile, folder: Path) -> None:
+    def __init__(self, file: SweepFile, folder: Path, **options: Any) -> None:
         self.store = Store(folder / "results")
         self.trials = make_plan(file, self.store).to_run
-        settings = RunSettings(provenance=WHERE, user_folder=str(file.folder), device="cpu", max_attempts=2)
+        settings = RunSettings(provenance=WHERE, user_folder=str(file.folder), device="cpu", max_attempts=2, **options)
         publish_run(self.store, settings, self.trials)
 
     def runner(self, is_node_alive: Callable[[str], bool] = lambda node_id: True) -> CohortRunner:
@@ -171,6 +174,103 @@ def test_a_cohort_that_takes_too_long_gives_back_what_it_has_not_begun(opened: O
     rest = Cohort(location=opened.store.location, run_id="r1", number=1, start=1, stop=10, patience_seconds=1e9)
     assert finish(CohortRunner(rest, node_id="node", is_node_alive=lambda node_id: True)) == 9
     assert opened.statuses() == ["completed"] * 10
+
+
+FUSED_SWEEP = """
+name: f
+dataset: digits
+model: {name: convnet, widths: [6, 8]}
+pruner: random
+density: 0.5
+seed: [0, 1, 2, 3, 4]
+training: {epochs: 2}
+"""
+
+
+@pytest.fixture
+def side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many networks as there are, whether or not that is faster here; steps as short as can be."""
+    monkeypatch.setattr(grouping, "fastest_number", len)
+    monkeypatch.setattr(cohort_module, "FLUSH_TRIALS", 1)
+
+
+def fused(folder: Path, **options: Any) -> Opened:
+    return Opened(parse_sweep(FUSED_SWEEP, name="f.yaml", folder=folder), folder, engine="fused", **options)
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_of_trials_trained_side_by_side_each_takes_its_share(tmp_path: Path) -> None:
+    opened = fused(tmp_path)
+    runner, seconds = opened.runner(), dict[int, float]()
+    seconds |= runner.step().seconds
+    rows = {row["trial_id"]: row for row in scan_trials(opened.store).collect().iter_rows(named=True)}
+    for number, trial in enumerate(opened.trials):
+        assert seconds[number] > rows[trial.trial_id]["train_seconds"] > 0
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_what_is_trained_when_the_time_is_up_is_committed_and_nothing_else_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = fused(tmp_path, deadline=Deadline(began=0.0, end=time.time() + 3600))
+    runner = opened.runner()
+    runner.context.looks_ahead = 3
+    is_in_time = iter([True])  # while the first three train, time runs out
+    monkeypatch.setattr(Deadline, "has_time", lambda *_: next(is_in_time, False))
+    assert finish(runner) == 3
+    assert opened.statuses() == ["completed"] * 3 + ["missing"] * 2
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_what_is_trained_is_committed_in_one_step(tmp_path: Path) -> None:
+    opened = fused(tmp_path)
+    runner = opened.runner()
+    runner.context.looks_ahead = 3
+    assert runner.step().completed == 3  # after a step the run may be stopped
+    assert opened.statuses() == ["completed"] * 3 + ["missing"] * 2
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_no_trial_is_blamed_for_the_time_that_others_took_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+
+    @contextmanager
+    def noted(seconds: float | None, give_up: Callable[[str], None]) -> Iterator[None]:
+        limits.append(seconds)
+        if seconds and len(limits) == 1:
+            give_up("where it was")  # and ends the process
+            raise SystemExit
+        yield
+
+    monkeypatch.setattr(cohort_module, "time_limit", noted)
+    opened = fused(tmp_path, time_limit_seconds=7.0)
+    runner = opened.runner()
+    with pytest.raises(SystemExit):
+        runner.step()
+    limits.append(0.0)
+    finish(opened.runner())  # each by itself
+    assert limits == [35.0, 0.0, *[7.0] * 5]
+    assert opened.statuses() == ["completed"] * 5
+
+
+@pytest.mark.usefixtures("side_by_side")
+def test_a_time_limit_counts_as_often_as_trials_are_trained_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = []
+
+    @contextmanager
+    def noted(seconds: float | None, give_up: Callable[[str], None]) -> Iterator[None]:
+        limits.append(seconds)
+        yield
+
+    monkeypatch.setattr(cohort_module, "time_limit", noted)
+    runner = fused(tmp_path, time_limit_seconds=7.0).runner()
+    runner.context.looks_ahead = 3
+    finish(runner)
+    assert limits[:5] == [21.0, 7.0, 7.0, 14.0, 7.0]
 
 
 def test_the_next_cohort_of_a_process_goes_on_with_the_scores_of_the_last(

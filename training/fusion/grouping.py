@@ -69,19 +69,22 @@ def groups_of(candidates: Sequence[Candidate], paces: Paces) -> Iterator[list[Ca
     kinds: dict[tuple[object, ...], list[Candidate]] = {}
     for candidate in candidates:
         kinds.setdefault(candidate.kind, []).append(candidate)
-    for alike in kinds.values():
-        for group in _of_like_size(alike):
-            yield from _even_parts(group, paces.number(group))
+    for of_one_kind in kinds.values():
+        for alike in _of_like_size(of_one_kind):
+            yield from _even_parts(alike, paces.number(alike))
 
 
 def fastest_number(group: Sequence[Candidate]) -> int:
-    """How many of `group` to train at a time, by steps that are taken and forgotten."""
+    """How many of `group` to train at a time, by steps that are taken and forgotten.
+
+    So many do not fit where a step of them raises; what raises for one alone, its trial will say.
+    """
     best, fastest, count = 1, float("inf"), 1
     while True:
         memory = _GpuMemory(group[0].training.dataset.train.labels.device)
         try:
             seconds = _seconds_a_network(group[:count])
-        except torch.OutOfMemoryError:
+        except (Exception, SystemExit):
             return best
         if seconds * GAIN > fastest:
             return best
@@ -130,10 +133,10 @@ class _GpuMemory:
         return times * taken < torch.cuda.mem_get_info(self._device)[0] + unused
 
 
-def _of_like_size(alike: Sequence[Candidate]) -> Iterator[list[Candidate]]:
+def _of_like_size(of_one_kind: Sequence[Candidate]) -> Iterator[list[Candidate]]:
     """Largest first, each with as many smaller ones as are worth padding to it."""
     group: list[Candidate] = []
-    for candidate in sorted(alike, key=lambda one: -one.reading.num_multiplications):
+    for candidate in sorted(of_one_kind, key=lambda one: -one.reading.num_multiplications):
         if group and _padded([*group, candidate]) > PADDING * candidate.reading.num_multiplications:
             yield group
             group = []

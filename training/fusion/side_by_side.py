@@ -6,6 +6,7 @@ at first; weights in it are removed after every step like the masks' own, and no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -113,7 +114,7 @@ def hand_back(wide: SideBySide, optimizer: torch.optim.Optimizer, trainees: Sequ
 
 def _is_trained(name: str) -> bool:
     """Whether a tensor of a network's state changes in training: indices of units do not, and forwards are counted."""
-    return not name.startswith("layers.index_") and name != "num_forwards"
+    return not re.fullmatch(r"layers\.index_\d+|num_forwards", name)
 
 
 def _known(trainee: Trainee, name: str) -> tuple[Tensor, dict[str, Tensor]]:

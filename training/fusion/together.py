@@ -5,7 +5,7 @@
     together.hand_back()                        # each training stands where it would by itself, to rounding
 
 The sum of the losses is what gradients are taken of: no network's loss depends on another's weights, so each gets the
-gradient of its own.
+gradient of its own; all of them, as long as every network's numbers are finite.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Units of network k are block k of a wide tensor, its own first and padding after them. A convolution of K networks is
 one with K groups; what treats every unit by itself stays as it is. Padded units may hold anything finite: the weights
-that read them are removed (`side_by_side`), and nobody else does.
+that read them are removed (`side_by_side`), and nobody else does. What is not finite may reach other networks: kernels
+multiply a neighbour's units by zero (`journeys.Diverged`).
 """
 
 from __future__ import annotations

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
+from models.convnet import ConvNet
 from orchestrator.store.layout import Store
 from training import trial as trial_module
 from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
@@ -18,7 +20,8 @@ from training.context import CohortContext
 from training.fusion import grouping
 from training.fusion.grouping import Candidate
 from training.fusion.together import Together
-from training.record import TrialRecord
+from training.loop import Training
+from training.record import EpochRecord, TrialRecord
 from training.snapshots import Interrupted, Wish
 from training.trial import run_cohort, run_trial
 
@@ -111,6 +114,58 @@ def test_a_trial_that_raises_costs_itself_alone() -> None:
     assert [record.fused_with for record in records] == [2, None, None, 2]
 
 
+class Normalised(nn.Sequential):
+    """A linear layer whose units are normalised over the batch, which torch refuses to do for a single image."""
+
+    def __init__(self, *, input_shape: tuple[int, int, int], num_classes: int) -> None:
+        layers = nn.Linear(math.prod(input_shape), 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, num_classes)
+        super().__init__(nn.Flatten(), *layers)
+
+
+@pytest.mark.usefixtures("all_at_once")
+def test_training_that_raises_beside_others_fails_its_own_trials() -> None:
+    num_train = len(CohortContext("cpu").dataset(TRIAL.dataset).train)
+    training = replace(TRIAL.training, batch_size=(num_train - 1) // 4)
+    assert num_train % training.batch_size == 1
+    model = ModelConfig(name=f"{__name__}:Normalised")
+    broken = [of_seed(seed, replace(TRIAL, model=model, training=training)) for seed in (0, 1)]
+    records = list(run_cohort([SEEDS[0], broken[0], SEEDS[1], broken[1]], fused()))
+    assert [record.config for record in records] == [SEEDS[0], broken[0], SEEDS[1], broken[1]]
+    assert [record.error is None for record in records] == [True, False, True, False]
+    assert all("more than 1 value per channel" in record.error.message for record in records if record.error)
+    assert [record.fused_with for record in records][::2] == [2, 2]
+
+
+def now_and_then_exploding(*, input_shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """A small network that half of the seeds give weights beyond every measure."""
+    model = ConvNet(input_shape=input_shape, num_classes=num_classes, widths=(13, 16))
+    if torch.rand(()) < 0.5:
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.fill_(3e38)
+    return model
+
+
+@pytest.mark.usefixtures("all_at_once")
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_network_that_diverges_spoils_no_other(precision: str, tmp_path: Path) -> None:
+    # in bfloat16 torch's grouped convolutions multiply a neighbour's NaN by zero, on CPUs
+    model, training = (
+        ModelConfig(name=f"{__name__}:now_and_then_exploding"),
+        replace(TRIAL.training, precision=precision),
+    )
+    random = PrunerConfig(name="random")
+    configs = [of_seed(seed, replace(TRIAL, model=model, pruner=random, training=training)) for seed in range(6)]
+    records = list(run_cohort(configs, fused(Store(tmp_path), seconds=0.0)))
+    is_finite = [math.isfinite(record.epochs[-1].test_loss) for record in records]
+    alone = [run_trial(config, CohortContext("cpu")) for config in configs]
+    assert is_finite == [math.isfinite(record.epochs[-1].test_loss) for record in alone]
+    assert len(set(is_finite)) == 2
+    for found, expected in zip(records, alone, strict=True):
+        if math.isfinite(expected.epochs[-1].test_loss):
+            assert_close(found, expected)
+
+
 @pytest.mark.usefixtures("all_at_once")
 def test_where_memory_runs_out_for_several_each_is_trained_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
@@ -151,12 +206,36 @@ def test_a_group_that_is_told_to_leave_goes_on_where_it_was(
         assert record.seconds["train"] > 0
 
 
-def test_those_begun_together_are_waited_for() -> None:
+@pytest.mark.usefixtures("all_at_once")
+def test_a_trial_that_leaves_puts_aside_those_trained_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = list(run_cohort(SEEDS, fused()))
+    shelf, by_itself = Store(tmp_path), replace(SEEDS[0], training=replace(TRIAL.training, lr=0.01))
+    context = fused(shelf, wish=Wish.LEAVE)
+    run: Callable[..., Iterator[EpochRecord]] = Training.run
+
+    def asked(self: Training, *arguments: object) -> Iterator[EpochRecord]:
+        monkeypatch.setattr(context.snapshots, "is_due", lambda: True)
+        return run(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run", asked)
+        with pytest.raises(Interrupted):
+            list(run_cohort([by_itself, *SEEDS], context))
+    assert len(shelf.folders("checkpoints")) == 5
+    monkeypatch.setattr(Together, "take_step", None)  # no step is taken again
+    records = list(run_cohort(SEEDS, fused(shelf)))
+    assert [record.epochs for record in records] == [record.epochs for record in undisturbed]
+    assert [record.fused_with for record in records] == [4] * 4
+
+
+@pytest.mark.usefixtures("all_at_once")
+def test_those_trained_ahead_are_waited_for() -> None:
     context = fused()
     left = []
-    for _ in run_cohort(SEEDS, context):
-        left.append(context.num_begun)
-    assert left == [3, 2, 1, 0]
+    other = replace(SEEDS[0], training=replace(TRIAL.training, lr=0.01))  # begun, and trained by itself in its turn
+    for _ in run_cohort([*SEEDS[:3], other, SEEDS[3]], context):
+        left.append(context.num_trained_ahead)
+    assert left == [3, 2, 1, 1, 0]
 
 
 def candidates(configs: list[TrialConfig]) -> list[Candidate]:

@@ -264,6 +264,27 @@ def test_removed_weights_are_zero_and_full_networks_are_as_trained_alone() -> No
             torch.testing.assert_close(other.state_dict()[name], tensor, rtol=1e-10, atol=1e-12)
 
 
+def test_a_layer_may_be_called_like_an_index() -> None:
+    class Named(nn.Module):
+        """A linear layer with an unlucky name."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.index_of_images = nn.Linear(3 * 16 * 16, NUM_CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            """Logits of images (n, 3, 16, 16)."""
+            return cast(Tensor, self.index_of_images(x.flatten(1)))
+
+    model = Named().double()
+    masks = {name: torch.rand(weight.shape) < 0.5 for name, weight in prunable_weights(model).items()}
+    alone, together = ([in_training((model, masks), RECIPE, order)[0] for order in (3, 4)] for _ in range(2))
+    for one in alone:
+        list(one.run(6))
+    together_to(together, 6)
+    assert largest_difference(alone, together) < 1e-11
+
+
 def test_bf16_trains_side_by_side_within_its_precision() -> None:
     config = replace(RECIPE, precision="bf16")
     alone, together = ([in_training_float32(seed, config) for seed in (0, 1)] for _ in range(2))
