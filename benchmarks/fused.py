@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -23,39 +24,53 @@ from benchmarks.efficiency import clock
 from benchmarks.scoring import machine
 from benchmarks.step import MODELS, NUM_CLASSES, SHAPE, TRAINING, masks_of, timed
 from pruning.masks import Masks
-from training.compaction.compact import NotCompacted, compact
+from training.compaction.compact import Compacted, NotCompacted, compact
 from training.datasets.contract import Dataset, Split
 from training.device import prepare_device
 from training.engines import Trainee
 from training.fusion.grouping import Candidate, fastest_number
-from training.fusion.reading import NotFused, Reading, read
+from training.fusion.reading import Reading, read
 from training.fusion.together import Together
 from training.journey import Journey
 from training.loop import Training
 
 
-def networks(name: str, pruner: str, exponent: float, arguments: argparse.Namespace) -> list[tuple[Training, Reading]]:
-    """As many of one signature as are asked for, the commonest among twice as many seeds."""
+@dataclass(frozen=True)
+class Network:
+    """One network, as the compact engine and as the fused engine trains it."""
+
+    alone: Training
+    beside: Training
+    reading: Reading
+
+
+def networks(name: str, pruner: str, exponent: float, arguments: argparse.Namespace) -> list[Network]:
+    """As many of one signature as are asked for, of so many seeds or more."""
     device = torch.device(arguments.device)
     dataset = random_images(arguments.batch).to(device)
-    kinds: dict[str, list[tuple[Training, Reading]]] = {}
+    kinds: dict[str, list[Network]] = {}
     most = max(arguments.numbers)
     for seed in range(2 * most):
         torch.manual_seed(seed)
         model = MODELS[name](input_shape=SHAPE, num_classes=NUM_CLASSES)
         masks: Masks = masks_of(model, pruner, [exponent], arguments.rounds)[exponent]
-        small = compact(model.to(device), {key: mask.to(device) for key, mask in masks.items()}, SHAPE)
-        assert not isinstance(small, NotCompacted)
-        try:
-            reading = read(small.model, SHAPE)
-        except NotFused:  # collapsed
+        masks = {key: mask.to(device) for key, mask in masks.items()}
+        smalls = [compact(model.to(device), masks, SHAPE, every_layer=every) for every in (False, True)]
+        alone, beside = (small for small in smalls if not isinstance(small, NotCompacted))
+        if not alone.depends_on_images:
             continue
-        trainee = Trainee(model=small.model, removed=small.removed_weights(), optimizer=small.optimizer(TRAINING))
+        reading = read(beside.model, SHAPE)
         alike = kinds.setdefault(reading.signature, [])
-        alike.append((Training(trainee, dataset, TRAINING, order_seed=seed), reading))
+        alike.append(Network(in_training(alone, dataset, seed), in_training(beside, dataset, seed), reading))
         if len(alike) == most:
             break
     return max(kinds.values(), key=len, default=[])
+
+
+def in_training(small: Compacted, dataset: Dataset, seed: int) -> Training:
+    """A small network before its first step."""
+    trainee = Trainee(model=small.model, removed=small.removed_weights(), optimizer=small.optimizer(TRAINING))
+    return Training(trainee, dataset, TRAINING, order_seed=seed)
 
 
 def random_images(batch: int) -> Dataset:
@@ -66,19 +81,19 @@ def random_images(batch: int) -> Dataset:
     return Dataset(train=split, validation=split, test=split, num_classes=NUM_CLASSES)
 
 
-def measure(found: list[tuple[Training, Reading]], arguments: argparse.Namespace) -> dict[str, Any]:
+def measure(found: list[Network], arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds of a step of a network, by how many are trained at a time."""
     device = torch.device(arguments.device)
-    batch = next(found[0][0].batches(1))
+    batch = next(found[0].alone.batches(1))
     numbers = [number for number in arguments.numbers if number <= len(found)]
     ways: dict[Any, Callable[[], object]] = {1: partial(one_by_one, found, batch)}
     for number in numbers:
-        together = Together([training for training, _ in found[:number]], [reading for _, reading in found[:number]])
+        together = Together([one.beside for one in found[:number]], [one.reading for one in found[:number]])
         ways[number] = partial(together.take_step, [batch] * number, TRAINING.lr)
     seconds = timed(ways, arguments.repeats, device)
     each = {number: seconds[number] / number for number in numbers}
     alone = seconds[1] / len(found)
-    candidates = [Candidate(cast(Journey, None), training, reading, 1) for training, reading in found]
+    candidates = [Candidate(cast(Journey, None), one.beside, one.reading, 1) for one in found]
     return {
         "networks": len(found),
         "seconds_one_by_one": alone,
@@ -87,10 +102,10 @@ def measure(found: list[tuple[Training, Reading]], arguments: argparse.Namespace
     }
 
 
-def one_by_one(found: list[tuple[Training, Reading]], batch: tuple[Tensor, Tensor]) -> None:
+def one_by_one(found: list[Network], batch: tuple[Tensor, Tensor]) -> None:
     """A step of each network, as the compact engine takes it."""
-    for training, _ in found:
-        training._take_step(*batch)
+    for one in found:
+        one.alone._take_step(*batch)
 
 
 def main() -> None:

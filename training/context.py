@@ -44,7 +44,7 @@ from training.snapshots import Snapshots, Wish
 class CohortContext:
     """What the trials of one worker process share, also from cohort to cohort.
 
-    It holds the last data set, network and first-round scores only.
+    It holds the last data set, network and first-round scores only; the fused engine's, scores of several networks.
     """
 
     def __init__(
@@ -76,7 +76,8 @@ class CohortContext:
         self.num_trained_ahead = 0
         """Of those, the ones that are trained and whose records are still to come."""
         self._dataset: tuple[DatasetConfig, Dataset] | None = None
-        self._first_scores: tuple[tuple[object, ...], Scores] | None = None
+        self._first_scores: dict[tuple[object, ...], Scores] = {}
+        """By what they depend on, the latest last: as many as there are trials begun together."""
         self._groups: tuple[tuple[object, ...], UnitGroups | None] | None = None
         self._positions: tuple[tuple[object, ...], dict[str, int]] | None = None
 
@@ -84,7 +85,8 @@ class CohortContext:
         """Let go of everything that trials share; what is needed again is computed again, to the same bits."""
         self.known_prunings = KnownPrunings()
         self.snapshots.free_memory()
-        self._dataset = self._first_scores = self._groups = self._positions = None
+        self._dataset = self._groups = self._positions = None
+        self._first_scores.clear()
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -110,8 +112,8 @@ class CohortContext:
         pruner = config.pruner
         key = (config.dataset, config.model, config.seeds, _scoring_part(pruner))
         is_shared = round_number == 1 and config.levels.pre_epochs == 0
-        if is_shared and self._first_scores is not None and self._first_scores[0] == key:
-            return self._first_scores[1]
+        if is_shared and key in self._first_scores:
+            return self._first_scores[key]
         scores = score_network(
             model,
             masks,
@@ -122,7 +124,9 @@ class CohortContext:
             dtype=getattr(torch, pruner.score_dtype),
         )
         if is_shared:
-            self._first_scores = (key, scores)
+            self._first_scores[key] = scores
+            if len(self._first_scores) > self.looks_ahead:
+                del self._first_scores[next(iter(self._first_scores))]
         return scores
 
     def prune_at_once(self, config: TrialConfig, model: nn.Module, density: Decimal) -> Pruned | None:

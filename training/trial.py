@@ -6,7 +6,7 @@ A trial that raises becomes a failed record in `run_cohort`; `run_trial` lets th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 
@@ -37,11 +37,7 @@ def run_cohort(
     """
     to_come = iter(configs)
     while ahead := list(islice(to_come, context.looks_ahead)):
-        begun: dict[int, Trial] = {}
-        try:
-            if len(ahead) > 1:
-                with context.gpu_turns.beside_others():
-                    _begin_side_by_side(ahead, begun, context, check)
+        with _begun_side_by_side(ahead, context, check) as begun:
             for number, config in enumerate(ahead):
                 with context.gpu_turns.beside_others():
                     record = _attempt(config, context, check, begun.pop(number, None))
@@ -53,17 +49,32 @@ def run_cohort(
                     assert record is not None
                 context.num_trained_ahead = sum(trial.is_trained for trial in begun.values())
                 yield record
-        except Interrupted:  # of the trial in hand, or of the group in hand
-            for trial in begun.values():
-                trial.put_aside()
-            raise
 
 
-def _begin_side_by_side(
+@contextmanager
+def _begun_side_by_side(
+    configs: Sequence[TrialConfig], context: CohortContext, check: Check
+) -> Iterator[dict[int, Trial]]:
+    """Of these trials, by number, what is begun ahead: nothing but with the fused engine, and where there are several.
+
+    Should the process be asked to leave, what is trained of those still there is kept.
+    """
+    begun: dict[int, Trial] = {}
+    try:
+        if len(configs) > 1:
+            with context.gpu_turns.beside_others():
+                _train_side_by_side(configs, begun, context, check)
+        yield begun
+    except Interrupted:
+        for trial in begun.values():
+            trial.put_aside()
+        raise
+
+
+def _train_side_by_side(
     configs: Sequence[TrialConfig], begun: dict[int, Trial], context: CohortContext, check: Check
 ) -> None:
-    """Add to `begun`, by number, those of these trials that can be trained beside each other: trained, where that is
-    faster.
+    """Add to `begun` those that can be trained beside each other: trained, where that is faster.
 
     One that raises here is begun again by itself, and its error recorded there.
     """

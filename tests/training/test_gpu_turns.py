@@ -86,9 +86,9 @@ def test_what_does_not_fit_alone_either_is_a_failed_row_with_a_remedy(monkeypatc
 def test_nothing_of_other_trials_is_kept_in_memory() -> None:
     context = CohortContext("cpu")
     list(run_cohort(CONFIGS, context))
-    assert context._first_scores is not None
+    assert context._first_scores
     context.free_memory()
-    assert [context._dataset, context._first_scores, context._groups] == [None, None, None]
+    assert [context._dataset, context._first_scores, context._groups] == [None, {}, None]
 
 
 def hold(folder: Path, way: str, has_it: Event, let_go: Event) -> None:

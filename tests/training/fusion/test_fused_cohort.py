@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,6 +15,9 @@ from torch import nn
 
 from models.convnet import ConvNet
 from orchestrator.store.layout import Store
+from pruning.masks import Scores
+from pruning.scoring import score_network
+from training import context as context_module
 from training import trial as trial_module
 from training.config import DatasetConfig, LevelsConfig, ModelConfig, PrunerConfig, Seeds, TrainingConfig, TrialConfig
 from training.context import CohortContext
@@ -302,3 +306,16 @@ def groups(configs: list[TrialConfig]) -> list[list[Candidate]]:
     context = fused()  # one data set for all
     found = [one for config in configs for one in trial_module.Trial(config, context).begin()]
     return list(grouping.groups_of(found, grouping.Paces()))
+
+
+def test_each_network_is_scored_once_for_all_densities(monkeypatch: pytest.MonkeyPatch) -> None:
+    scored = []
+
+    def counted(*arguments: Any, **options: Any) -> Scores:
+        scored.append(1)
+        return score_network(*arguments, **options)
+
+    monkeypatch.setattr(context_module, "score_network", counted)
+    configs = [of_seed(seed, replace(TRIAL, density=Decimal(one))) for one in ("0.5", "0.4") for seed in range(10)]
+    assert all(record.error is None for record in run_cohort(configs, fused()))  # more than one window of trials
+    assert len(scored) == 10
