@@ -54,8 +54,6 @@ class Reading:
     network: SmallNetwork
     steps: list[Step]
     output: Source
-    shapes: dict[fx.Node, tuple[int, ...]]
-    """Of the result of every node."""
     signature: str
     """Equal for networks that differ in widths and arrangements alone."""
 
@@ -103,7 +101,7 @@ def read(network: SmallNetwork, input_shape: tuple[int, ...]) -> Reading:
             numbers[node] = Source(len(steps), ())
             steps.append(Step(node, sources, shapes[node]))
     lines.append(f"output {output.step}, {shapes[steps[output.step].node][:1]}")
-    return Reading(network, steps, output, shapes, "\n".join(lines))
+    return Reading(network, steps, output, "\n".join(lines))
 
 
 def tensors_of(node: fx.Node) -> list[fx.Node]:
@@ -129,8 +127,9 @@ def overwriting(function: Any) -> bool:
     return function is torch.relu_
 
 
-_WITHOUT_WIDTHS = {torch.add, torch.mul, torch.cat, torch.flatten, torch.relu_, concatenated, operator.getitem}
-_OTHERS = {torch.nn.functional.pad}
+_JOINING = {torch.add, torch.mul, torch.cat, concatenated}
+_RESHAPING = {torch.flatten, operator.getitem, torch.nn.functional.pad}
+_UNITWISE = FUNCTIONS.keys() | METHODS.keys() | {torch.relu_}
 
 
 def _facts(node: fx.Node, modules: nn.Module) -> str:
@@ -138,7 +137,7 @@ def _facts(node: fx.Node, modules: nn.Module) -> str:
     if node.op == "call_module":
         return f"{node.target}: {_module_facts(str(node.target), modules.get_submodule(str(node.target)))}"
     target: Any = node.target
-    if target not in _WITHOUT_WIDTHS | _OTHERS | FUNCTIONS.keys() | METHODS.keys():
+    if target not in _JOINING | _RESHAPING | _UNITWISE:
         raise NotFused(f"{node.name} is not known")
     target = torch.relu if overwriting(target) else target
     args, kwargs = with_tensors(node, lambda tensor: "tensor")

@@ -119,9 +119,17 @@ class Together:
 def training_losses(model: SideBySide, images: Tensor, labels: Tensor, config: TrainingConfig) -> Tensor:
     """Each network's mean loss of its batch, (K,); labels are (n, K). As `training.engines.training_loss` is of one."""
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=config.precision == "bf16"):
-        logits = model(images).transpose(1, 2)
-        losses = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing, reduction="none")
+        losses = each_loss(model(images), labels, label_smoothing=config.label_smoothing)
     return losses.mean(0)
+
+
+def each_loss(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    """The loss of every image in every network, (n, K), of logits (n, K, classes) and labels (n, K).
+
+    As one long batch: with more dimensions, a GPU has no deterministic kernel for it.
+    """
+    flat = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), label_smoothing=label_smoothing, reduction="none")
+    return flat.view(labels.shape)
 
 
 @torch.no_grad()
@@ -153,7 +161,7 @@ def evaluate_together(model: SideBySide, split: Examples) -> list[Metrics] | Non
     for images, labels in split.batches(None, EVALUATION_BATCH):
         logits = model(images)
         repeated = labels[:, None].expand(-1, model.num_networks)
-        loss_sum += F.cross_entropy(logits.transpose(1, 2), repeated, reduction="none").double().sum(0)
+        loss_sum += each_loss(logits, repeated).double().sum(0)
         ranks = label_ranks(logits.flatten(0, 1), repeated.flatten()).view(-1, model.num_networks)
         num_top1 += (ranks == 0).sum(0)
         num_top5 += (ranks < 5).sum(0)

@@ -212,7 +212,11 @@ class Widener:
         return self._arranged[key]
 
     def _in_order(self, node: fx.Node, num_units: int, orders: list[list[int]], widths: tuple[int, ...]) -> Wide:
-        """Block k is the units of a wide tensor that orders[k] names, -1 for zeros."""
+        """Block k is the units of a wide tensor that orders[k] names, -1 for zeros.
+
+        Two networks with units a b and c - side by side, swapped in the first, as they are in the second:
+        orders [[1, 0], [2]] of the four units make b a, c 0.
+        """
         block = max(widths)
         index = torch.full((self._num, block), num_units)
         for row, order in zip(index, orders, strict=True):
