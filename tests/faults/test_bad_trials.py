@@ -81,7 +81,7 @@ def test_each_is_a_row_and_the_others_are_as_ever(tmp_path: Path, undisturbed: p
     text = text.replace("sparsity: [0.5, 0.9]", "sparsity: 0.9").replace("count: 40", "count: 2")
     sweep = Disturbed(tmp_path, text)
     (tmp_path / "own_pruners.py").write_text(OWN_PRUNERS)
-    options = ("--slots", "2", "--time-limit", "12", "--max-attempts", "2")
+    options = ("--slots", "2", "--time-limit", "25", "--max-attempts", "2")  # a gigabyte of talk takes a while
     place = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # sockets' paths must be short
 
     output = sweep.run("run", "sweep.yaml", *options, check=1, RAY_TMPDIR=str(place))
@@ -93,7 +93,7 @@ def test_each_is_a_row_and_the_others_are_as_ever(tmp_path: Path, undisturbed: p
     for name, kind in KINDS.items():
         assert rows.filter(name=name)["error_type"].to_list() == [kind] * 2, name
     hung = rows.filter(name="Hangs")
-    assert "longer than 12 s" in hung["error_message"][0]
+    assert "longer than 25 s" in hung["error_message"][0]
     assert "time.sleep(0.01)" in hung["error_traceback"][0], "it says where it was"
 
     magnitude = rows.filter(pruner="magnitude").select(RESULTS).sort("trial_id")
